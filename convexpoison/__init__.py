@@ -1,0 +1,68 @@
+"""How many poisoned rows does it take? Attacks on convex models with certified lower bounds."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convexpoison import datasets, goals, targets
+    from convexpoison.api import attack, lower_bound
+    from convexpoison.bounds import Bound
+    from convexpoison.difference import Difference, max_loss_difference
+    from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
+    from convexpoison.model import LinearModel
+    from convexpoison.result import AttackResult
+    from convexpoison.spaces import Space
+    from convexpoison.victim import Victim
+
+__version__ = "0.1.0"
+
+# Public name -> module that holds it (None: the name is a module). Loaded on first use, so that the import is quick.
+_HOMES: dict[str, str | None] = {
+    "attack": "api",
+    "lower_bound": "api",
+    "max_loss_difference": "difference",
+    "AttackResult": "result",
+    "Bound": "bounds",
+    "Difference": "difference",
+    "LinearModel": "model",
+    "Space": "spaces",
+    "Victim": "victim",
+    "MissingDependencyError": "errors",
+    "SolverError": "errors",
+    "SolverTimeoutError": "errors",
+    "UnattainableTargetError": "errors",
+    "datasets": None,
+    "goals": None,
+    "targets": None,
+}
+
+__all__ = [
+    "AttackResult",
+    "Bound",
+    "Difference",
+    "LinearModel",
+    "MissingDependencyError",
+    "SolverError",
+    "SolverTimeoutError",
+    "Space",
+    "UnattainableTargetError",
+    "Victim",
+    "attack",
+    "datasets",
+    "goals",
+    "lower_bound",
+    "max_loss_difference",
+    "targets",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convexpoison' has no attribute {name!r}")
+    home = _HOMES[name]
+    module = import_module(f"convexpoison.{home or name}")
+    return getattr(module, name) if home else module
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

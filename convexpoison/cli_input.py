@@ -1,0 +1,161 @@
+"""What the command line is asked to do, as objects of the library: data, victim, target."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from convexpoison.errors import optional_import
+from convexpoison.spaces import Space
+from convexpoison.victim import Victim
+
+DEFAULT_C_R = 0.09
+"""What Suya et al. (2021) used for MNIST and Adult."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A target to induce on data.
+
+    Attributes
+    ----------
+    target : anything that ``convexpoison.attack`` takes as a target
+    train : pair (X, y)
+    test : pair (X, y) or None
+    victim : Victim or None
+        None where it is read from the target.
+    space : Space or None
+        None where it is inferred from the data.
+    facts : dict
+        Where the target came from and how wrong it is, for the report.
+    """
+
+    target: Any
+    train: tuple[Any, Any]
+    test: tuple[Any, Any] | None
+    victim: Victim | None
+    space: Space | None
+    facts: dict[str, Any]
+
+
+def load_task(
+    *,
+    dataset: str | None = None,
+    data: Path | None = None,
+    label: str | None = None,
+    test_data: Path | None = None,
+    target: Path | None = None,
+    target_error: float | None = None,
+    flip_test: bool = False,
+    loss: str | None = None,
+    C: float | None = None,
+    C_R: float | None = None,
+    intercept: Any = None,
+    seed: int = 0,
+    **_: Any,
+) -> Task:
+    """Read the data, build the victim, and load or make the target.
+
+    Raises
+    ------
+    click.UsageError
+        Options that are missing or exclude one another.
+    ValueError, FileNotFoundError, MissingDependencyError
+        Files that cannot be read, with what is needed instead.
+    """
+    _exactly_one(dataset=dataset, data=data)
+    _exactly_one(target=target, target_error=target_error)
+    train, test, space = _load_data(dataset, data, label, test_data)
+    says_nothing = target is None or target.suffix == ".npz"  # of a loss, unlike an estimator
+    victim = None
+    if says_nothing or any(option is not None for option in (loss, C, C_R, intercept)):
+        C_R = DEFAULT_C_R if C is None and C_R is None else C_R
+        victim = Victim(loss or "hinge", C=C, C_R=C_R, intercept=intercept or "regularized")
+    if target is not None:
+        return Task(_load_target(target), train, test, victim, space, {"from": str(target)})
+    if flip_test and test is None:
+        raise click.UsageError("--flip-test needs test rows: --dataset, or --test-data")
+    from convexpoison import targets
+
+    assert victim is not None and target_error is not None
+    candidate = targets.label_flip(
+        victim, train, error=target_error, flip=test if flip_test else None, evaluate=test, random_state=seed
+    )
+    facts = {"from": "label flips", "error": candidate.error, "n_flipped": candidate.n_flipped}
+    return Task(candidate.model, train, test, victim, space, facts)
+
+
+def _exactly_one(**options: Any) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) != 1:
+        names = " and ".join("--" + name.replace("_", "-") for name in options)
+        raise click.UsageError(f"give exactly one of {names}")
+
+
+def _load_data(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> tuple[Any, ...]:
+    """Training rows, test rows or None, space or None."""
+    if data is not None:
+        test = None if test_data is None else read_rows(test_data, label)
+        return read_rows(data, label), test, None
+    if label is not None or test_data is not None:
+        raise click.UsageError("--label and --test-data go with --data; a --dataset has its own")
+    from convexpoison.datasets import load
+
+    assert dataset is not None
+    loaded = load(dataset)
+    return loaded.train, loaded.test, loaded.space
+
+
+def read_rows(path: Path, label: str | None) -> tuple[Any, Any]:
+    """``(X, y)`` from an npz file with X and y, or from a CSV file with a header.
+
+    Raises
+    ------
+    ValueError
+        If the arrays or the label column are not there.
+    FileNotFoundError
+        If the file is not there.
+    MissingDependencyError
+        If a CSV file is to be read without pandas.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    if path.suffix == ".npz":
+        arrays = _read_npz(path, ("X", "y"))
+        return arrays["X"], arrays["y"]
+    table = optional_import("pandas", "frame", "reading a CSV file").read_csv(path)
+    if label is None or label not in table.columns:
+        columns = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
+        raise ValueError(f"--label must name the column of {path} that holds the labels; its columns are {columns}")
+    return table.drop(columns=label), table[label].to_numpy()
+
+
+def _load_target(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    if path.suffix == ".npz":
+        arrays = _read_npz(path, ("coef", "intercept"))
+        return arrays["coef"], arrays["intercept"]
+    import joblib
+
+    try:
+        return joblib.load(path)
+    except Exception as error:  # a broken pickle can raise anything
+        raise ValueError(f"{path} cannot be read as an estimator saved by joblib.dump ({error})") from error
+
+
+def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            arrays = dict(z)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} must hold the arrays {', '.join(names)}; it holds {', '.join(arrays) or 'none'}")
+    return arrays

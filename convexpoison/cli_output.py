@@ -1,0 +1,49 @@
+"""What the command line prints and writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convexpoison.cli_input import Task
+
+if TYPE_CHECKING:
+    from convexpoison.result import AttackResult
+
+
+def write(result: AttackResult, out: Path | None, plot: Path | None) -> None:
+    """Save the result and its plot, where a path is given."""
+    if out is not None:
+        result.save(out)
+    if plot is not None:
+        result.plot()[0].figure.savefig(plot, dpi=150)
+
+
+def report(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> None:
+    """Print the table of a result and what was written."""
+    click.echo(describe_target(task))
+    click.echo(result.summary())
+    for path in (out, plot):
+        if path is not None:
+            click.echo(f"wrote {path}")
+
+
+def describe_target(task: Task) -> str:
+    """Where the target came from, in one line."""
+    forms = {"error": "error {:.4f}", "n_flipped": "{:,} rows flipped"}
+    told = ", ".join(form.format(task.facts[name]) for name, form in forms.items() if name in task.facts)
+    return f"target: {task.facts['from']}" + (f" ({told})" if told else "")
+
+
+def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> dict[str, Any]:
+    """A result as the JSON object that ``--json`` prints."""
+    written = {name: str(path) for name, path in (("out", out), ("plot", plot)) if path is not None}
+    return {"target": task.facts, **result.to_dict(), **written}
+
+
+def print_json(facts: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    click.echo(json.dumps(facts, indent=2, allow_nan=False))

@@ -1,0 +1,232 @@
+"""Data sets that models were poisoned on in the literature, as arrays with the space that poison may lie in.
+
+Files are looked for in the ``data_home`` argument, then in the folder that the environment variable
+``CONVEXPOISON_DATA`` names; what has a stable public source is downloaded otherwise. Whatever is read is compared with
+a known SHA-256 first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from convexpoison.data_files import Arrays, Home, adult_texts, known_file, locate, not_found, read_arrays, read_images
+from convexpoison.spaces import Space
+
+_DOGFISH = tuple(f"dogfish_900_300_inception_features_{part}.npz" for part in ("train", "test"))
+
+_ROWS = {
+    "mnist_17": (13_007, 2_163),
+    "adult": (15_682, 7_692),
+    "adult_balanced": (15_682, 7_692),
+    "enron1": (4_137, 1_035),
+    "dogfish": (1_800, 600),
+}
+"""Train and test rows that must come out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Train and test rows of a binary classification problem.
+
+    Attributes
+    ----------
+    name : str
+    X_train, X_test : float64 arrays or CSR matrices of shape (n_samples, n_features)
+    y_train, y_test : arrays of shape (n_samples,)
+        Labels in the data set's own terms, for example 1 and 7.
+    space : Space
+        Where a poisoned row may lie.
+    description : str
+        What it is and where it comes from.
+    feature_names : tuple of str or None
+    """
+
+    name: str
+    X_train: Any
+    y_train: np.ndarray
+    X_test: Any
+    y_test: np.ndarray
+    space: Space
+    description: str
+    feature_names: tuple[str, ...] | None = None
+
+    @property
+    def train(self) -> tuple[Any, np.ndarray]:
+        """``(X_train, y_train)``."""
+        return self.X_train, self.y_train
+
+    @property
+    def test(self) -> tuple[Any, np.ndarray]:
+        """``(X_test, y_test)``."""
+        return self.X_test, self.y_test
+
+    def __repr__(self) -> str:
+        rows = f"{self.X_train.shape[0]} + {self.X_test.shape[0]} rows"
+        return f"Dataset({self.name!r}, {rows}, {self.X_train.shape[1]} features)"
+
+
+def load(name: str, *, data_home: Home = None) -> Dataset:
+    """A data set by its name.
+
+    Parameters
+    ----------
+    name : str
+        - ``"digits_17"``: scikit-learn's bundled 8 x 8 digits, 1 against 7, pixels / 16 (any pair: ``"digits_3_8"``);
+        - ``"mnist_17"``, ``"fashion_mnist_0_2"``: any pair of classes of MNIST or Fashion-MNIST, pixels / 255;
+        - ``"adult"``: UCI Adult with 57 features, in the rows of the published experiments (:mod:`convexpoison.adult`);
+          ``"adult_balanced"``: as many positive as negative rows;
+        - ``"enron1"``: spam as sparse word counts, neither capped nor made binary; poison holds whole numbers, a word
+          at most as often as the training message that uses it most;
+        - ``"dogfish"``: 2,048 Inception features of dogs and fish, from feature files of your own.
+    data_home : path, optional
+        A folder to look in before the one that ``CONVEXPOISON_DATA`` names; downloads go there as well (by default
+        into scikit-learn's data folder).
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is in none of the folders and cannot be downloaded; the message says what to put where.
+    ValueError
+        An unknown name; a file whose SHA-256 or content is not the known one.
+    """
+    pair = re.fullmatch(r"(digits|mnist|fashion_mnist)_(\d)_?(\d)", name)
+    if pair is not None and pair[2] != pair[3]:
+        data = _pair(name, pair[1], (int(pair[2]), int(pair[3])), data_home)
+    elif name in _LOADERS:
+        data = _LOADERS[name](name, data_home)
+    else:
+        known = ", ".join(name for name, _ in available(data_home=data_home))
+        raise ValueError(f"unknown data set {name!r}; choose one of {known}, or other classes, as in mnist_3_8")
+    rows = data.X_train.shape[0], data.X_test.shape[0]
+    if rows != _ROWS.get(name, rows):
+        raise ValueError(f"{name} should have {_ROWS[name]} train and test rows; its files hold {rows}")
+    return data
+
+
+def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
+    """The names of the data sets, each with whether its files are on this machine (unchecked)."""
+    files = {
+        "digits_17": (),
+        "mnist_17": ("mnist.npz",),
+        "fashion_mnist_0_2": ("fashion_mnist.npz",),
+        "adult": ("adult_57.npz",),
+        "adult_balanced": ("adult_57.npz",),
+        "enron1": ("enron1.npz",),
+        "dogfish": _DOGFISH,
+    }
+    here = {file: locate(file, data_home) is not None for needed in files.values() for file in needed}
+    if locate("adult_train.csv.gz", data_home) and locate("adult_test.csv.gz", data_home):
+        here["adult_57.npz"] = True
+    return [(name, all(here[file] for file in needed)) for name, needed in files.items()]
+
+
+# -------------------------------------------------------------------- the data sets
+
+
+def _pair(name: str, source: str, classes: tuple[int, int], data_home: Home) -> Dataset:
+    """Two classes of an image data set, in the original order of the rows."""
+    if source == "digits":
+        images, scale, title = _digits(classes), 16.0, "scikit-learn's 8 x 8 handwritten digits"
+    else:
+        images, scale = read_images(f"{source}.npz", data_home), 255.0
+        title = {"mnist": "MNIST handwritten digits", "fashion_mnist": "Fashion-MNIST articles of clothing"}[source]
+
+    def part(which: str) -> tuple[np.ndarray, np.ndarray]:
+        chosen = np.isin(images[f"y_{which}"], classes)
+        rows = images[f"x_{which}"][chosen].reshape(int(chosen.sum()), -1)
+        return rows / scale, images[f"y_{which}"][chosen].astype(np.int64)
+
+    (X_train, y_train), (X_test, y_test) = part("train"), part("test")
+    space = Space.box(0.0, 1.0, X_train.shape[1])
+    description = f"{title}, class {classes[0]} against {classes[1]}, pixels in [0, 1]"
+    return Dataset(name, X_train, y_train, X_test, y_test, space, description)
+
+
+def _digits(classes: tuple[int, int]) -> Arrays:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    X, y = load_digits(return_X_y=True)
+    chosen = np.isin(y, classes)
+    split = train_test_split(X[chosen], y[chosen], test_size=0.3, stratify=y[chosen], random_state=0)
+    return dict(zip(("x_train", "x_test", "y_train", "y_test"), split, strict=True))
+
+
+def _adult(name: str, data_home: Home) -> Dataset:
+    from convexpoison import adult
+
+    balanced = name == "adult_balanced"
+    prepared = known_file("adult_57.npz", data_home)
+    if prepared is not None:
+        z, suffix = read_arrays(prepared), "balanced" if balanced else "ascoded"
+        rows = [(z[f"x_{part}"], z[f"y_{part}"], z[f"idx_{part}_{suffix}"]) for part in ("train", "test")]
+        names = tuple(map(str, z["feature_names"]))
+    else:
+        *both, names = adult.build(*(adult.read_rows(path) for path in adult_texts(data_home)))
+        rows = [(part.X, part.y, part.balanced if balanced else part.as_coded) for part in both]
+    (X_train, y_train), (X_test, y_test) = ((X[i].astype(np.float64), y[i].astype(np.int64)) for X, y, i in rows)
+    n_features = len(names)
+    return Dataset(
+        name, X_train, y_train, X_test, y_test,
+        Space.box(0.0, 1.0, n_features).with_integer(range(adult.N_REAL, n_features)),
+        f"UCI Adult (Becker and Kohavi, 1996), {'balanced rows' if balanced else 'rows as published'}; 1: income above "
+        "50,000 dollars; 4 real columns in [0, 1] and 53 columns of 0 and 1",
+        names,
+    )  # fmt: skip
+
+
+def _enron1(name: str, data_home: Home) -> Dataset:
+    path = known_file("enron1.npz", data_home)
+    if path is None:
+        why = "these counts were made from the enron1 mails of Enron-Spam, and are published nowhere"
+        raise not_found(("enron1.npz",), data_home, why)
+    z = read_arrays(path)
+    counts = (z["data"].astype(np.float64), z["indices"].astype(np.int32), z["indptr"])
+    X, y = sp.csr_matrix(counts, shape=tuple(z["shape"])), z["y"].astype(np.int64)
+    X_train, X_test = X[z["idx_train"]], X[z["idx_test"]]
+    space = Space.box(0.0, X_train.max(axis=0).toarray().ravel()).with_integer()
+    return Dataset(
+        name, X_train, y[z["idx_train"]], X_test, y[z["idx_test"]], space,
+        "Enron1 messages (Metsis et al., 2006) as counts of 6,573 words; 1: spam", tuple(map(str, z["vocab"])),
+    )  # fmt: skip
+
+
+def _dogfish(name: str, data_home: Home) -> Dataset:
+    (X_train, y_train), (X_test, y_test) = (_read_dogfish(file, data_home) for file in _DOGFISH)
+    both = np.vstack([X_train, X_test])
+    space = Space.box(both.min(axis=0), both.max(axis=0))
+    description = "Inception-v3 features of ImageNet dogs (0) and fish (1); Koh and Liang (2017)"
+    return Dataset(name, X_train, y_train, X_test, y_test, space, description)
+
+
+def _read_dogfish(file: str, data_home: Home) -> tuple[np.ndarray, np.ndarray]:
+    path = locate(file, data_home)
+    if path is None:
+        why = (
+            "the ImageNet pictures may not be passed on; make the files from synsets n02084071 (dog) and n02512053 "
+            "(fish), 900 + 300 of each, with Keras' Inception-v3, keys 'inception_features_val' (n, 2048) and 'labels' "
+            "(0 dog, 1 fish), as in Koh and Liang (2017), or take the files published with that paper"
+        )
+        raise not_found(_DOGFISH, data_home, why)
+    z = read_arrays(path)
+    if not {"inception_features_val", "labels"} <= z.keys():
+        raise ValueError(f"{path} must hold the arrays 'inception_features_val' and 'labels'; it holds {sorted(z)}")
+    return z["inception_features_val"].astype(np.float64), z["labels"].ravel().astype(np.int64)
+
+
+_LOADERS: dict[str, Callable[[str, Home], Dataset]] = {
+    "adult": _adult,
+    "adult_balanced": _adult,
+    "enron1": _enron1,
+    "dogfish": _dogfish,
+}

@@ -1,0 +1,260 @@
+"""The result of an attack: what to add, what it induces, and the bracket around the number of points."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from convexpoison import __version__
+from convexpoison.bounds import Bound
+from convexpoison.errors import optional_import
+from convexpoison.guarantee import Guarantee
+from convexpoison.losses import FloatArray
+from convexpoison.model import LinearModel
+from convexpoison.victim import Victim
+
+_FORMAT = 1
+_REASONS = {
+    "close": "the model came as close to the target as was asked",
+    "goal": "the goal was reached",
+    "budget": "the budget of points was used up",
+    "time limit": "the time limit was reached; the best model so far is kept",
+    "interrupted": "interrupted; the best model so far is kept",
+    "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """Poison and its effect.
+
+    Attributes
+    ----------
+    points : array of shape (n_steps, n_features)
+        Poison points in the order in which they were chosen: a smaller budget takes the first ones. In the space of a
+        Pipeline's final step.
+    labels : array of shape (n_steps,)
+        In the user's own terms.
+    counts : int array of shape (n_steps,)
+        Copies of each point.
+    model : LinearModel
+        What the victim ends up with.
+    target, clean : LinearModel
+        What was aimed at; what the victim learns without poison.
+    victim : Victim
+    bound : Bound
+        Certified: no attack reproduces ``target`` exactly with fewer points.
+    induced_bound : Bound
+        Certified: no attack reproduces ``model`` with fewer points; with ``n_points`` it brackets what ``model`` costs.
+    eps : float or None
+        The closeness that was asked for.
+    stop_reason : str
+        "close", "goal", "budget", "time limit", "interrupted" or "unattainable".
+    history : dict of arrays, one entry a model, the clean one first
+        n_points, max_loss_difference (to the target), distance (Euclidean, to the target), lower_bound (Theorem 2, best
+        so far), accuracy (on the test rows; NaN without), seconds.
+    guarantee : Guarantee or None
+        MTP's Theorem 1 where it applies.
+    gap : float
+        Duality gap to which ``model`` is trained.
+    original_points : array, sparse matrix, DataFrame or None
+        The points before a Pipeline's steps; None where there are no steps or they do not invert (``note`` says so).
+    note : str
+    seconds : float
+    provenance : dict
+        Versions, solver and settings.
+    """
+
+    points: FloatArray
+    labels: np.ndarray
+    counts: np.ndarray
+    model: LinearModel
+    target: LinearModel
+    clean: LinearModel
+    victim: Victim
+    bound: Bound
+    induced_bound: Bound
+    eps: float | None
+    stop_reason: str
+    history: dict[str, FloatArray]
+    guarantee: Guarantee | None = None
+    gap: float = 0.0
+    original_points: Any = None
+    note: str = ""
+    seconds: float = 0.0
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_points(self) -> int:
+        """Poison points, copies counted."""
+        return int(self.counts.sum())
+
+    @property
+    def n_distinct(self) -> int:
+        """Different poison points, labels counted apart."""
+        signed = np.column_stack([self.points, np.unique(self.labels, return_inverse=True)[1]])
+        return len(np.unique(signed, axis=0))
+
+    def poisoned(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        """The training data with the poison appended, copies written out; X as the final step of a Pipeline sees it."""
+        rows = np.repeat(self.points, self.counts, axis=0)
+        stack = (
+            sp.vstack([X, sp.csr_matrix(rows)], format="csr") if sp.issparse(X) else np.vstack([np.asarray(X), rows])
+        )
+        return stack, np.concatenate([np.asarray(y), np.repeat(self.labels, self.counts)])
+
+    def to_frame(self) -> Any:
+        """The history as a pandas DataFrame."""
+        return optional_import("pandas", "frame", "AttackResult.to_frame").DataFrame(self.history)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Convergence and bracket; see :func:`convexpoison.display.plot_attack`."""
+        from convexpoison.display import plot_attack
+
+        return plot_attack(self, ax)
+
+    def summary(self) -> str:
+        """A table in plain text."""
+        last = {name: values[self._kept] for name, values in self.history.items()}
+        asked = "" if self.eps is None else f" (asked: {self.eps:g})"
+        lines = [
+            ("poison points used", f"{self.n_points} ({self.n_distinct} distinct)"),
+            ("certified: the induced model needs at least", _count(self.induced_bound)),
+            ("certified: the target itself needs at least", _count(self.bound)),
+            ("maximum loss difference to the target", f"{last['max_loss_difference']:.4g}{asked}"),
+            ("parameter distance to the target", f"{last['distance']:.4g}"),
+        ]
+        if np.isfinite(last["accuracy"]):
+            accuracy = f"{self.history['accuracy'][0]:.4f} -> {last['accuracy']:.4f}"
+            lines.append(("test accuracy, clean -> poisoned", accuracy))
+        if self.guarantee is not None and self.n_points:
+            lines.append(("Theorem 1 promises a difference of at most", f"{self.guarantee.epsilon(self.n_points):.4g}"))
+        lines += [("stopped because", _REASONS[self.stop_reason]), ("seconds", f"{self.seconds:.2f}")]
+        if self.note:
+            lines.append(("note", self.note))
+        width = max(len(name) for name, _ in lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+    @property
+    def _kept(self) -> int:
+        """Place in the history of the model that was kept."""
+        return int(self.counts.size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The main numbers, for JSON."""
+        return {
+            "n_points": self.n_points,
+            "bound": self.bound.to_dict(),
+            "induced_bound": self.induced_bound.to_dict(),
+            "max_loss_difference": float(self.history["max_loss_difference"][self._kept]),
+            "distance": float(self.history["distance"][self._kept]),
+            "accuracy_clean": _number(self.history["accuracy"][0]),
+            "accuracy": _number(self.history["accuracy"][self._kept]),
+            "eps": self.eps,
+            "stop_reason": self.stop_reason,
+            "note": self.note,
+            "seconds": self.seconds,
+            "provenance": self.provenance,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything but ``original_points`` to a compressed npz file, without pickle; all of it or nothing."""
+        arrays: dict[str, Any] = {"points": self.points, "labels": self.labels, "counts": self.counts}
+        meta: dict[str, Any] = {"format": _FORMAT, "classes": self.target.classes}
+        for name, model in (("model", self.model), ("target", self.target), ("clean", self.clean)):
+            arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = model.coef, model.intercept
+        arrays |= {f"history_{name}": values for name, values in self.history.items()}
+        for name, bound in (("bound", self.bound), ("induced_bound", self.induced_bound)):
+            meta[name] = bound.to_dict() | {"witness": bound.witness is not None}
+            if bound.witness is not None:
+                arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = bound.witness.coef, bound.witness.intercept
+        victim = self.victim
+        meta["victim"] = {
+            "loss": victim.loss.name,
+            "C": victim.C,
+            "C_R": victim.C_R,
+            "intercept": victim.intercept,
+            "intercept_scaling": victim.intercept_scaling,
+        }
+        meta["guarantee"] = None if self.guarantee is None else vars(self.guarantee)
+        meta |= {name: getattr(self, name) for name in ("eps", "stop_reason", "gap", "note", "seconds", "provenance")}
+        _write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AttackResult:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one of those.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            if "meta" not in file:
+                raise ValueError(f"{path} is not a saved attack: it has no 'meta' entry")
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays["meta"]))
+        if meta["format"] != _FORMAT:
+            raise ValueError(f"{path} has format {meta['format']}; this version reads format {_FORMAT}")
+        classes = tuple(meta["classes"]) if meta["classes"] is not None else None
+
+        def model(name: str) -> LinearModel:
+            return LinearModel(arrays[f"{name}_coef"], float(arrays[f"{name}_intercept"]), classes)
+
+        def bound(name: str, target: LinearModel) -> Bound:
+            told = meta[name]
+            value = np.inf if told["value"] is None else told["value"]
+            witness = model(name) if told["witness"] else None
+            return Bound(
+                value, target, witness, told["certified"], told["method"], told["solver"], told["n_evaluations"]
+            )
+
+        target, induced = model("target"), model("model")
+        return cls(
+            points=arrays["points"],
+            labels=arrays["labels"],
+            counts=arrays["counts"],
+            model=induced,
+            target=target,
+            clean=model("clean"),
+            victim=Victim(meta["victim"].pop("loss"), **meta["victim"]),
+            bound=bound("bound", target),
+            induced_bound=bound("induced_bound", induced),
+            history={name[8:]: values for name, values in arrays.items() if name.startswith("history_")},
+            guarantee=None if meta["guarantee"] is None else Guarantee(**meta["guarantee"]),
+            **{name: meta[name] for name in ("eps", "stop_reason", "gap", "note", "seconds", "provenance")},
+        )
+
+
+def provenance(**settings: Any) -> dict[str, Any]:
+    """Versions of what computes, and the settings."""
+    packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "highspy")}
+    return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
+
+
+def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
+    """Through a temporary file beside it, so that a failure leaves no half-written file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _count(bound: Bound) -> str:
+    return f"{bound.n_points:.0f} points" if bound.attainable else "infinitely many points"

@@ -1,0 +1,88 @@
+"""What the clean data hold against a model: the set that added points have to balance.
+
+A set of points z_k with weights m_k makes the victim return theta_p exactly if
+
+    0 in G + sum m_k a(z_k),    G = dL(theta_p; D_c) + rho grad R(theta_p),    a(z) = dl(theta_p; z) + kappa grad R(theta_p),
+
+where d is the subdifferential. G is one vector for smooth losses; for the hinge it is a box in the directions of the
+rows whose margin is exactly 1 (the *boundary* rows). For any direction v with ``h(v) = max over z of <a(z), v> > 0``
+
+    sum m_k >= [min over g in G of -<g, v>] / h(v):
+
+weak duality, and the best v makes it an equality. That ratio is the limit of MTP's ``z(theta_p + t v)`` (Theorem 2) as t
+falls to 0, so its supremum over v is what Theorem 2 can say at most, and it is what reproducing theta_p costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from convexpoison.data import TrainingData
+from convexpoison.losses import FloatArray
+from convexpoison.model import LinearModel
+from convexpoison.victim import Victim
+
+BOUNDARY = 1e-9
+"""A margin this close to 1 (relative to the size of the sum that makes it) counts as exactly 1; counting a row that is
+not there weakens the bound and keeps it valid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A direction ``(w, b)`` in the space of models; b is 0 where the victim has no intercept."""
+
+    w: FloatArray
+    b: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stationarity:
+    """The set G: ``g + sum over boundary rows of [0, 1] * pull``.
+
+    Attributes
+    ----------
+    g : Direction
+        What is the same in every element of G.
+    pull_w : array of shape (n_boundary, n_features)
+    pull_b : array of shape (n_boundary,)
+        ``-c y (x, 1)`` of the boundary rows.
+    """
+
+    g: Direction
+    pull_w: FloatArray
+    pull_b: FloatArray
+
+    @classmethod
+    def of(cls, victim: Victim, data: TrainingData, target: LinearModel) -> Stationarity:
+        """Evaluate G at the target."""
+        loss = victim.loss
+        argument = loss.argument(target.decision_function(data.X), data.y)
+        at_kink = np.zeros(data.n_samples, dtype=bool)
+        if not loss.smooth:
+            size = 1.0 + np.abs(argument) + _sum_sizes(data, target)
+            at_kink = np.abs(argument - 1.0) <= BOUNDARY * size
+        slope = data.sample_weight * loss.slope(data.y)
+        weight = np.where(at_kink, 0.0, slope * loss.derivative(argument))
+        penalty_w, penalty_b = victim.penalty_gradient(target)
+        rho = victim.rho(data.n_rows)
+        rows = data.X[np.flatnonzero(at_kink)]
+        dense = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
+        pull = -slope[at_kink]
+        has_intercept = victim.intercept != "none"
+        g_b = float(weight.sum() + rho * penalty_b) if has_intercept else 0.0
+        g = Direction(np.asarray(data.X.T @ weight).ravel() + rho * penalty_w, g_b)
+        return cls(g, pull[:, None] * dense, pull if has_intercept else np.zeros_like(pull))
+
+    def resistance(self, v: Direction) -> float:
+        """``min over g in G of -<g, v>``: what points have to make up for along v."""
+        along = self.pull_w @ v.w + self.pull_b * v.b
+        return float(-(self.g.w @ v.w + self.g.b * v.b) - np.maximum(along, 0.0).sum())
+
+
+def _sum_sizes(data: TrainingData, target: LinearModel) -> FloatArray:
+    """``sum |x_j w_j|`` of every row: what rounding errors of its score are measured by."""
+    size = abs(data.X) @ np.abs(target.coef)
+    return np.asarray(size).ravel() + abs(target.intercept)

@@ -1,0 +1,18 @@
+"""Exact training, warm when rows are added: an active set for hinge, Newton's method for smooth losses."""
+
+from convexpoison.data import TrainingData
+from convexpoison.training.base import Trainer
+from convexpoison.victim import Victim
+
+__all__ = ["Trainer", "make_trainer"]
+
+
+def make_trainer(victim: Victim, data: TrainingData) -> Trainer:
+    """The trainer for the victim's loss, fitted on the data."""
+    if victim.loss.smooth:
+        from convexpoison.training.newton import NewtonTrainer
+
+        return NewtonTrainer(victim, data)
+    from convexpoison.training.active_set import ActiveSetTrainer
+
+    return ActiveSetTrainer(victim, data)

@@ -1,0 +1,39 @@
+"""What a trainer is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from convexpoison.data import TrainingData
+from convexpoison.losses import FloatArray
+from convexpoison.model import LinearModel
+from convexpoison.victim import Victim
+
+
+class Trainer(ABC):
+    """Keeps the victim's exact minimiser while rows are added.
+
+    A trainer is fitted when it has been built; :meth:`add` puts further rows in and refits from where it stands.
+    ``model`` is always the minimiser on all rows so far, to a duality gap of at most ``1e-9`` relative to the
+    objective (``gap`` holds the absolute one).
+    """
+
+    victim: Victim
+    model: LinearModel
+    gap: float
+
+    @abstractmethod
+    def __init__(self, victim: Victim, data: TrainingData) -> None: ...
+
+    @abstractmethod
+    def add(self, x: FloatArray, y: float, weight: float = 1.0) -> None:
+        """Add one row (shape (n_features,)) with that label or response, ``weight`` times, and refit."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> float:
+        """``F(model)`` on all rows so far."""
+
+    @abstractmethod
+    def clean_loss(self) -> float:
+        """``L(model; D_c)``: the sum of the losses over the rows that the trainer was built with, without those added."""

@@ -1,0 +1,33 @@
+"""What ``import convexpoison`` loads, seen from a fresh process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import convexpoison
+
+OPTIONAL = ("torch", "cvxpy", "gurobipy", "highspy", "pandas", "matplotlib", "numba", "dask", "pyarrow")
+
+
+def _loaded_by(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import convexpoison", "from convexpoison import *", "import convexpoison.cli", "import convexpoison.api"],
+)
+def test_nothing_optional_is_loaded(statement: str) -> None:
+    loaded = _loaded_by(statement)
+    assert "convexpoison" in loaded
+    assert not loaded & set(OPTIONAL)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'atack'"):
+        _ = convexpoison.atack
