@@ -171,7 +171,7 @@ def answer(question: Question, *, solver: str = "auto", time_limit_s: float | No
         upper=max(value, upper),
         point=proposal.point,
         label=proposal.label,
-        certified=bool(upper - value <= tolerance(value)),
+        certified=bool(abs(upper - value) <= tolerance(value)),  # a value above a proven bound is as wrong as one below
         solver=backend.name,
         status=proposal.status,
         seconds=perf_counter() - start,
