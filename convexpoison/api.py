@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks.follow_the_leader import Outcome, Setting, Stop, follow_the_leader
+from convexpoison.attacks.follow_the_leader import follow_the_leader
+from convexpoison.attacks.run import Outcome, Setting, Stop
 from convexpoison.bounds import Bound, BoundProblem
 from convexpoison.data import TrainingData
+from convexpoison.errors import UnattainableTargetError
 from convexpoison.estimators import ReadTarget, read_target
 from convexpoison.goals import Goal
 from convexpoison.guarantee import guarantee
@@ -114,17 +117,27 @@ def lower_bound(
     *,
     victim: Victim | None = None,
     space: Space | None = None,
+    method: str = "tight",
     solver: str = "auto",
     max_points: int | None = None,
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
 ) -> Bound:
-    """How many points it takes at least to make the victim learn exactly the target (MTP, Theorem 2).
+    """How many points it takes at least to make the victim learn exactly the target.
 
-    Evaluated on the models that Algorithm 1 passes through and on the way from the best of them to the target. Parameters
-    as in :func:`attack`; ``max_points`` and ``time_limit_s`` limit the search, and a shorter search is a weaker bound, not
-    a wrong one.
+    Parameters
+    ----------
+    target, data, victim, space, solver, sample_weight, progress
+        As in :func:`attack`.
+    method : {"tight", "theorem_2"}
+        "tight": the supremum of Theorem 2 of MTP, which is the least mass of points that reproduces the target, by
+        linear programming (:mod:`convexpoison.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
+        through, and in their directions. A space with constraints of your own takes the second way.
+    max_points : int, optional
+        For "theorem_2": length of the run; a shorter run is a weaker bound, not a wrong one.
+    time_limit_s : float, optional
+        The bound reached by then is returned.
 
     Returns
     -------
@@ -136,15 +149,18 @@ def lower_bound(
     ValueError, TypeError
         If something given cannot be used.
     """
-    from convexpoison.errors import UnattainableTargetError
-
+    if method not in ("tight", "theorem_2"):
+        raise ValueError(f"unknown method {method!r}; choose 'tight' or 'theorem_2'")
     problem = _problem(target, data, victim, space, solver, sample_weight).bounds
     stop = Stop(None, max_points if max_points is not None else problem.data.n_samples, None, time_limit_s)
     _check_stop(stop, 1)
+    if method == "tight" and problem.has_tight_bound:
+        with threadpool_limits(1, user_api="blas"):
+            return problem.tight(time_limit_s)
     try:
-        return follow_the_leader(Setting(problem, stop, 1, None, progress)).bound
+        return follow_the_leader(Setting(problem, stop, 1, None, progress, 0.0)).bound
     except UnattainableTargetError:
-        return Bound(np.inf, problem.target, None, True, "theorem_2", solver, 1)
+        return Bound(np.inf, problem.target, None, np.inf, True, "theorem_2", solver)
 
 
 @dataclass(frozen=True, eq=False)

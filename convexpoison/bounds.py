@@ -22,13 +22,16 @@ from convexpoison.data import TrainingData
 from convexpoison.difference import Question, answer
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
+from convexpoison.stationarity import Direction
+from convexpoison.tight import MassProblem, tight_bound
 from convexpoison.victim import Victim
 
 _ROUNDING = 64 * np.finfo(float).eps
 """Allowance for the rounding of an objective, relative to it: subtracted from numerators, added to denominators."""
-_RAY = (1.0, 0.5, 0.2, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
-"""Fractions of the way from the target to a witness at which z is evaluated again: z grows towards the target when the
-direction is a good one."""
+
+
+PRICED_PARTS = frozenset({"box", "one_hot", "integer"})
+"""Parts of a space over which directions can be evaluated, integer parts relaxed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +43,25 @@ class Bound:
     value : float
         The bound itself; ``inf`` if no number of points reproduces the target.
     target : LinearModel
-    witness : LinearModel or None
-        The model theta whose z(theta) is the value; None for the trivial bound 0.
+    direction : Direction or None
+        What proves it: see :mod:`convexpoison.stationarity`. None for the trivial bound 0, and where only a value of
+        ``z`` proves it (``method == "theorem_2"`` over a space with constraints of the user's).
+    mass : float
+        Mass of a fractional attack that reproduces the target: no bound can be better. ``inf`` where none is known.
     certified : bool
-        Whether the library re-evaluated it from the data with an upper bound on the loss difference of its own.
-    method, solver : str
-    n_evaluations : int
-        How many models theta were tried.
+        Whether the library evaluated it from the data, with no number taken from a solver.
+    method : {"tight", "theorem_2"}
+    solver : str
+        Who proposed the direction.
     """
 
     value: float
     target: LinearModel
-    witness: LinearModel | None
+    direction: Direction | None
+    mass: float
     certified: bool
     method: str
     solver: str
-    n_evaluations: int
 
     def __float__(self) -> float:
         return self.value
@@ -76,10 +82,10 @@ class Bound:
             "value": self.value if self.attainable else None,
             "n_points": int(self.n_points) if self.attainable else None,
             "attainable": self.attainable,
+            "mass": self.mass if math.isfinite(self.mass) else None,
             "certified": self.certified,
             "method": self.method,
             "solver": self.solver,
-            "n_evaluations": self.n_evaluations,
         }
 
     def __repr__(self) -> str:
@@ -122,18 +128,53 @@ class BoundProblem:
         z = quotient(self.victim, theta, self.target, objective, self.target_objective, difference.upper)
         return z, difference.solver
 
-    def best(self, witnesses: Iterable[LinearModel]) -> Bound:
-        """The best bound over the witnesses and points on the rays from the target through the best of them."""
-        best = Bound(0.0, self.target, None, True, "theorem_2", self.solver, 0)
-        tried = 0
-        for witness in witnesses:
-            for fraction in _RAY:
-                theta = self.target.between(witness, fraction)
+    @cached_property
+    def mass(self) -> MassProblem:
+        """The same problem as a question for the least mass."""
+        return MassProblem(self.victim, self.data, self.target, self.space)
+
+    @property
+    def has_tight_bound(self) -> bool:
+        """Whether directions can be evaluated over this space."""
+        return self.space.parts <= PRICED_PARTS
+
+    def best(self, witnesses: Iterable[LinearModel], time_limit_s: float | None = None) -> Bound:
+        """The tight bound where it can be had, else (or when its time is up) the best that the witnesses prove.
+
+        ``time_limit_s = 0`` asks for what the witnesses prove alone.
+        """
+        found = [self.along(witnesses)]
+        if self.has_tight_bound and time_limit_s != 0 and not math.isinf(found[0].value):
+            found.append(self.tight(time_limit_s))
+        return max(found, key=lambda bound: bound.value)
+
+    def tight(self, time_limit_s: float | None = None) -> Bound:
+        """The best bound there is (:mod:`convexpoison.tight`), or what it has come to when the time is up."""
+        found = tight_bound(self.mass, time_limit_s=time_limit_s)
+        return Bound(found.value, self.target, found.direction, found.mass, True, "tight", "highs")
+
+    def along(self, witnesses: Iterable[LinearModel]) -> Bound:
+        """The best that these models prove.
+
+        The direction from the target to a witness proves at least ``z(witness)``: F and D are convex, so z grows as the
+        witness moves towards the target, and the direction's ratio is the limit.
+        """
+        best = Bound(0.0, self.target, None, math.inf, True, "theorem_2", self.solver)
+        for theta in witnesses:
+            direction, solver = None, "polygon"
+            if self.has_tight_bound:
+                direction = Direction(theta.coef - self.target.coef, theta.intercept - self.target.intercept)
+                value = self.mass.ratio(direction)[0]
+            else:
                 value, solver = self.z(theta)
-                tried += 1
-                if value > best.value:
-                    best = replace(best, value=value, witness=theta, solver=solver)
-        return replace(best, n_evaluations=tried)
+            if value > best.value:
+                best = replace(best, value=value, direction=direction, solver=solver)
+        return best
+
+    def proof_of_unattainability(self, theta: LinearModel) -> Bound:
+        """The infinite bound that ``z(theta)`` is when its denominator is not positive."""
+        value, solver = self.z(theta)
+        return Bound(value, self.target, None, math.inf, True, "theorem_2", solver)
 
 
 def quotient(

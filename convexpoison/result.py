@@ -19,6 +19,7 @@ from convexpoison.errors import optional_import
 from convexpoison.guarantee import Guarantee
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
+from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 _FORMAT = 1
@@ -28,6 +29,7 @@ _REASONS = {
     "budget": "the budget of points was used up",
     "time limit": "the time limit was reached; the best model so far is kept",
     "interrupted": "interrupted; the best model so far is kept",
+    "optimal": "the points reproduce the target",
     "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
 }
 
@@ -173,9 +175,9 @@ class AttackResult:
             arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = model.coef, model.intercept
         arrays |= {f"history_{name}": values for name, values in self.history.items()}
         for name, bound in (("bound", self.bound), ("induced_bound", self.induced_bound)):
-            meta[name] = bound.to_dict() | {"witness": bound.witness is not None}
-            if bound.witness is not None:
-                arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = bound.witness.coef, bound.witness.intercept
+            meta[name] = bound.to_dict() | {"direction": bound.direction is not None}
+            if bound.direction is not None:
+                arrays[f"{name}_w"], arrays[f"{name}_b"] = bound.direction.w, bound.direction.b
         victim = self.victim
         meta["victim"] = {
             "loss": victim.loss.name,
@@ -211,11 +213,9 @@ class AttackResult:
 
         def bound(name: str, target: LinearModel) -> Bound:
             told = meta[name]
-            value = np.inf if told["value"] is None else told["value"]
-            witness = model(name) if told["witness"] else None
-            return Bound(
-                value, target, witness, told["certified"], told["method"], told["solver"], told["n_evaluations"]
-            )
+            value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
+            direction = Direction(arrays[f"{name}_w"], float(arrays[f"{name}_b"])) if told["direction"] else None
+            return Bound(value, target, direction, mass, told["certified"], told["method"], told["solver"])
 
         target, induced = model("target"), model("model")
         return cls(

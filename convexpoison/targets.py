@@ -88,8 +88,8 @@ def label_flip(
     ValueError
         If no combination reaches the error.
     """
-    if not 0 < error < 1:
-        raise ValueError(f"error is a fraction between 0 and 1; got {error}")
+    if not 0 < error <= 1:
+        raise ValueError(f"error is a fraction between 0 and 1, 0 left out; got {error}")
     if not victim.loss.classification:
         raise ValueError("label flipping makes targets for classifiers; this victim is a regression")
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
@@ -116,7 +116,7 @@ def _search(
     found: list[Candidate] = []
     shown = None if progress is None else not progress
     for quantile in tqdm(quantiles, desc="targets", disable=shown, file=sys.stderr):
-        below = margins < np.quantile(margins, quantile)
+        below = margins < np.quantile(margins, quantile) if quantile < 1.0 else np.ones(margins.size, dtype=bool)
         for k in sorted(copies):
             candidate = _candidate(victim, clean, flipped, below, k, quantile, judge)
             if candidate.error >= error:

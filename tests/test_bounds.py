@@ -101,3 +101,27 @@ def test_unattainable_is_infinite_and_has_words():
     bound = cp.lower_bound(cp.LinearModel(np.array([50.0])), (X, y), victim=victim)
     assert not bound.attainable and bound.n_points == np.inf
     assert bound.to_dict()["value"] is None
+
+
+def test_tight_bound_is_never_below_the_one_on_the_way(digits):
+    victim = cp.Victim("hinge", C_R=0.05)
+    target = cp.targets.label_flip(victim, digits.train, error=0.1).model
+    common = {"victim": victim, "space": cp.Space.box(0, 1, 64)}
+    tight = cp.lower_bound(target, digits.train, **common)
+    on_the_way = cp.lower_bound(target, digits.train, method="theorem_2", max_points=100, **common)
+    z_of_the_leader = cp.attack(target, digits.train, max_points=100, **common).history["lower_bound"][-1]
+    assert z_of_the_leader <= float(on_the_way) * (1 + 1e-9) <= float(tight) * (1 + 2e-9)
+    assert float(tight) > 1.3 * z_of_the_leader
+    assert float(tight) == pytest.approx(tight.mass, rel=1e-6)
+
+
+def test_space_with_constraints_of_its_own_is_bounded_by_theorem_2():
+    rng = np.random.default_rng(5)
+    X, y = clean_rows(rng)
+    victim = cp.Victim("hinge", C=0.5)
+    space = cp.Space.box(-1, 1, 2).with_constraints(lambda x: [x[0] + x[1] <= 1.5])
+    points = np.array([[-1.0, 1.0], [0.5, -0.5]])
+    target = victim.fit(np.vstack([X, points]), np.concatenate([y, [1, -1]]))
+    bound = cp.lower_bound(target, (X, y), victim=victim, space=space, max_points=4)
+    assert (bound.method, bound.certified) == ("theorem_2", True)
+    assert 0 < float(bound) <= 2 + 1e-6

@@ -1,0 +1,150 @@
+"""What the experiments share: options, targets, tables."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+import convexpoison as cp
+
+RESULTS = Path(__file__).parent / "results"
+SUBPOPULATION_QUANTILES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.8, 1.0)
+SUBPOPULATION_COPIES = (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 50, 80, 100)
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One target on one data set.
+
+    Attributes
+    ----------
+    name : str
+    victim : Victim
+    data : pair (X, y)
+    test : pair (X, y)
+    space : Space
+        Integer columns relaxed to intervals, as in MTP's "conservative" bound.
+    target : LinearModel
+    eps : float
+        MTP's closeness for that data set.
+    paper_points, paper_bound : int or None
+        MTP's own columns, Tables 1 and 2.
+    """
+
+    name: str
+    victim: cp.Victim
+    data: Any
+    test: Any
+    space: cp.Space
+    target: cp.LinearModel
+    eps: float
+    paper_points: int | None = None
+    paper_bound: int | None = None
+
+
+def options(description: str) -> argparse.Namespace:
+    """``--scale smoke`` (seconds, bundled data) or ``paper``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
+    parser.add_argument("--only", help="run only the instances whose name holds this text", default="")
+    return parser.parse_args()
+
+
+def instances(scale: str, only: str = "") -> list[Instance]:
+    """The targets of MTP's Tables 1 and 2 that the data at hand allow; at smoke scale one target on digits."""
+    makers = [_digits] if scale == "smoke" else [_mnist, _adult]
+    return [made for maker in makers for made in maker(only)]
+
+
+def _digits(only: str) -> list[Instance]:
+    digits = cp.datasets.load("digits_17")
+    out = []
+    for loss, C_R in (("hinge", 0.05), ("logistic", 0.02)):
+        name = f"{loss} / digits 1-7 / 10 % error"
+        if only in name:
+            victim = cp.Victim(loss, C_R=C_R)
+            target = cp.targets.label_flip(victim, digits.train, error=0.10, evaluate=digits.test).model
+            out.append(Instance(name, victim, digits.train, digits.test, digits.space.relax(), target, 0.05))
+    return out
+
+
+_MNIST = {
+    "hinge": ((0.05, 1737, 874), (0.10, 5458, 3850), (0.15, 6192, 4904)),
+    "logistic": ((0.05, 756, None), (0.10, 2113, None), (0.15, 3907, None)),
+}
+
+
+def _mnist(only: str) -> list[Instance]:
+    """Label flips of test rows, as MTP made its targets."""
+    mnist, out = cp.datasets.load("mnist_17"), []
+    for loss, rows in _MNIST.items():
+        victim = cp.Victim(loss, C_R=0.09)
+        for error, points, bound in rows:
+            name = f"{loss} / MNIST 1-7 / {100 * error:.0f} % error"
+            if only in name:
+                target = cp.targets.label_flip(victim, mnist.train, error=error, flip=mnist.test).model
+                space = mnist.space
+                out.append(Instance(name, victim, mnist.train, mnist.test, space, target, 0.1, points, bound))
+    return out
+
+
+_ADULT = {"hinge": ((1866, 1667), (2097, 1831), (2163, 1863)), "logistic": ((2005, None), (1630, None), (2428, None))}
+
+
+def _adult(only: str) -> list[Instance]:
+    """Subpopulations: clusters of KMeans(20) with label 0, the three that the clean model classifies best."""
+    if not any(only in f"{loss} / Adult / cluster {k}" for loss in _ADULT for k in range(3)):
+        return []
+    adult, out = cp.datasets.load("adult"), []
+    X, y = adult.train
+    clusters = KMeans(20, random_state=0, n_init=10).fit_predict(X)
+    for loss, rows in _ADULT.items():
+        victim = cp.Victim(loss, C_R=0.09)
+        clean = victim.fit(X, y)
+        for k, ((points, bound), chosen) in enumerate(zip(rows, _best_clusters(clean, X, y, clusters), strict=True)):
+            name = f"{loss} / Adult / cluster {k}"
+            if only in name:
+                members = np.flatnonzero((clusters == chosen) & (y == 0))
+                candidate = cp.targets.label_flip(
+                    victim,
+                    adult.train,
+                    error=1.0,
+                    flip=(X[members], y[members]),
+                    quantiles=SUBPOPULATION_QUANTILES,
+                    copies=SUBPOPULATION_COPIES,
+                )
+                eps = 0.01 if loss == "hinge" else 0.05
+                space = adult.space.relax()
+                out.append(Instance(name, victim, adult.train, adult.test, space, candidate.model, eps, points, bound))
+    return out
+
+
+def _best_clusters(clean: cp.LinearModel, X: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> list[int]:
+    right = clean.predict(X) == y
+    accuracy = {}
+    for k in np.unique(clusters):
+        members = (clusters == k) & (y == 0)
+        accuracy[int(k)] = float(right[members].mean()) if members.sum() >= 50 else -1.0
+    return sorted(accuracy, key=lambda k: (-accuracy[k], k))[:3]
+
+
+def write(name: str, title: str, words: Sequence[str], rows: list[dict[str, Any]]) -> str:
+    """The rows as CSV and, with title and words, as a Markdown page in ``experiments/results``; the page."""
+    RESULTS.mkdir(exist_ok=True)
+    columns = list(rows[0])
+    with open(RESULTS / f"{name}.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    table = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    table += ["| " + " | ".join("" if row[c] is None else str(row[c]) for c in columns) + " |" for row in rows]
+    page = "\n".join([f"# {title}", "", *words, "", *table, ""])
+    (RESULTS / f"{name}.md").write_text(page)
+    return page
