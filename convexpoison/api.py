@@ -175,7 +175,7 @@ class _Problem:
         classes = self.bounds.data.classes
         if classes is None:
             raise ValueError("test_data records an accuracy, which a regression target does not have; leave it out")
-        return _training_data((rows, labels), self.read, self.bounds.victim, classes, None)
+        return _training_data((rows, labels), self.read, self.bounds.victim, classes, None, both_classes=False)
 
 
 def _problem(
@@ -217,12 +217,19 @@ def _rows_seen(data: Any, read: ReadTarget) -> Any:
 
 
 def _training_data(
-    data: Any, read: ReadTarget, victim: Victim, classes: tuple[Any, Any] | None, sample_weight: ArrayLike | None
+    data: Any,
+    read: ReadTarget,
+    victim: Victim,
+    classes: tuple[Any, Any] | None,
+    sample_weight: ArrayLike | None,
+    both_classes: bool = True,
 ) -> TrainingData:
     if isinstance(data, (tuple, list)) and len(data) == 2 and read.steps is not None:
         data = (read.steps.transform(data[0]), data[1])
     regression = not victim.loss.classification
-    return TrainingData.from_user(data, regression=regression, classes=classes, sample_weight=sample_weight)
+    return TrainingData.from_user(
+        data, regression=regression, classes=classes, sample_weight=sample_weight, both_classes=both_classes
+    )
 
 
 def _check_stop(stop: Stop, copies: int) -> None:

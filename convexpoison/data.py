@@ -61,6 +61,7 @@ class TrainingData:
         regression: bool = False,
         classes: Classes | None = None,
         sample_weight: ArrayLike | None = None,
+        both_classes: bool = True,
     ) -> TrainingData:
         """Check ``(X, y)`` and translate the labels.
 
@@ -70,6 +71,8 @@ class TrainingData:
             X: array, scipy sparse matrix or DataFrame; y: two classes of any type, or numbers for regression.
         classes : pair of labels, optional
             Which label is -1 and which +1; the sorted labels of y where not given (scikit-learn's order).
+        both_classes : bool
+            Whether rows of both classes must be there; rows to test or to flip may all be of one.
 
         Raises
         ------
@@ -98,7 +101,7 @@ class TrainingData:
         if regression:
             return cls(X, _check_response(y), weights, None, columns)
         signed, classes = sign_labels(y, classes)
-        if np.unique(signed[weights > 0]).size < 2:
+        if both_classes and np.unique(signed[weights > 0]).size < 2:
             raise ValueError(
                 f"y holds one class only among rows of positive weight ({_show(np.unique(y[weights > 0]))}); training data "
                 "need rows of both classes"

@@ -109,8 +109,12 @@ def _search(
 ) -> Candidate:
     """What :func:`label_flip` promises, its arguments checked."""
     clean = TrainingData.from_user(data)
-    flipped = _held_out(clean, random_state) if flip is None else TrainingData.from_user(flip, classes=clean.classes)
-    judge = flipped if evaluate is None else TrainingData.from_user(evaluate, classes=clean.classes)
+    flipped = (
+        _held_out(clean, random_state)
+        if flip is None
+        else TrainingData.from_user(flip, classes=clean.classes, both_classes=False)
+    )
+    judge = flipped if evaluate is None else TrainingData.from_user(evaluate, classes=clean.classes, both_classes=False)
     model = victim.trainer(clean).model
     margins = flipped.y * model.decision_function(flipped.X)
     found: list[Candidate] = []

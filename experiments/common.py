@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,22 +57,20 @@ def options(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def instances(scale: str, only: str = "") -> list[Instance]:
+def instances(scale: str, only: str = "") -> Iterator[Instance]:
     """The targets of MTP's Tables 1 and 2 that the data at hand allow; at smoke scale one target on digits."""
-    makers = [_digits] if scale == "smoke" else [_mnist, _adult]
-    return [made for maker in makers for made in maker(only)]
+    for maker in [_digits] if scale == "smoke" else [_adult, _mnist]:
+        yield from maker(only)
 
 
-def _digits(only: str) -> list[Instance]:
+def _digits(only: str) -> Iterator[Instance]:
     digits = cp.datasets.load("digits_17")
-    out = []
     for loss, C_R in (("hinge", 0.05), ("logistic", 0.02)):
         name = f"{loss} / digits 1-7 / 10 % error"
         if only in name:
             victim = cp.Victim(loss, C_R=C_R)
             target = cp.targets.label_flip(victim, digits.train, error=0.10, evaluate=digits.test).model
-            out.append(Instance(name, victim, digits.train, digits.test, digits.space.relax(), target, 0.05))
-    return out
+            yield Instance(name, victim, digits.train, digits.test, digits.space.relax(), target, 0.05)
 
 
 _MNIST = {
@@ -81,9 +79,9 @@ _MNIST = {
 }
 
 
-def _mnist(only: str) -> list[Instance]:
+def _mnist(only: str) -> Iterator[Instance]:
     """Label flips of test rows, as MTP made its targets."""
-    mnist, out = cp.datasets.load("mnist_17"), []
+    mnist = cp.datasets.load("mnist_17")
     for loss, rows in _MNIST.items():
         victim = cp.Victim(loss, C_R=0.09)
         for error, points, bound in rows:
@@ -91,18 +89,17 @@ def _mnist(only: str) -> list[Instance]:
             if only in name:
                 target = cp.targets.label_flip(victim, mnist.train, error=error, flip=mnist.test).model
                 space = mnist.space
-                out.append(Instance(name, victim, mnist.train, mnist.test, space, target, 0.1, points, bound))
-    return out
+                yield Instance(name, victim, mnist.train, mnist.test, space, target, 0.1, points, bound)
 
 
 _ADULT = {"hinge": ((1866, 1667), (2097, 1831), (2163, 1863)), "logistic": ((2005, None), (1630, None), (2428, None))}
 
 
-def _adult(only: str) -> list[Instance]:
+def _adult(only: str) -> Iterator[Instance]:
     """Subpopulations: clusters of KMeans(20) with label 0, the three that the clean model classifies best."""
     if not any(only in f"{loss} / Adult / cluster {k}" for loss in _ADULT for k in range(3)):
-        return []
-    adult, out = cp.datasets.load("adult"), []
+        return
+    adult = cp.datasets.load("adult")
     X, y = adult.train
     clusters = KMeans(20, random_state=0, n_init=10).fit_predict(X)
     for loss, rows in _ADULT.items():
@@ -122,8 +119,7 @@ def _adult(only: str) -> list[Instance]:
                 )
                 eps = 0.01 if loss == "hinge" else 0.05
                 space = adult.space.relax()
-                out.append(Instance(name, victim, adult.train, adult.test, space, candidate.model, eps, points, bound))
-    return out
+                yield Instance(name, victim, adult.train, adult.test, space, candidate.model, eps, points, bound)
 
 
 def _best_clusters(clean: cp.LinearModel, X: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> list[int]:

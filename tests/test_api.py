@@ -141,3 +141,15 @@ def test_bad_input_is_refused_in_words(change, sentence):
 def test_bad_parts_are_refused_in_words(make, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         make()
+
+
+def test_rows_to_flip_and_to_test_may_be_of_one_class(digits):
+    ones = digits.y_train == 1
+    candidate = cp.targets.label_flip(
+        VICTIM, digits.train, error=1.0, flip=(digits.X_train[ones][:20], digits.y_train[ones][:20]), quantiles=(1.0,)
+    )
+    assert (candidate.model.predict(digits.X_train[ones][:20]) == 7).all()
+    sevens = digits.y_test == 7
+    test = (digits.X_test[sevens], digits.y_test[sevens])
+    result = cp.attack(candidate.model, digits.train, victim=VICTIM, max_points=2, test_data=test)
+    assert np.isfinite(result.history["accuracy"]).all()
