@@ -26,7 +26,11 @@ from convexpoison.victim import Victim
 
 _ZERO, _BOUND, _FREE = 0, 1, 2
 _GAP = 1e-9
-"""Promised duality gap, relative to the objective; the method aims at a hundredth of it."""
+"""Promised duality gap, relative to the objective."""
+_AIM = 1e-15
+"""What the method aims at: bounds ask on which side of margin 1 a row is, which a rougher model leaves open."""
+_PATIENCE = 20
+"""Rounds without a smaller gap after which a model that keeps the promise is good enough."""
 _BATCH = 128
 """Rows that enter at once: enough for a cold start, few enough that the free set stays small."""
 _MAX_ROUNDS = 5000
@@ -203,11 +207,13 @@ class ActiveSetTrainer(Trainer):
 
     def _solve(self) -> None:
         refreshes = self._screen.refreshes
+        smallest, idle = np.inf, 0
         for _ in range(_MAX_ROUNDS):
             self._optimise_free()
             index, violation = self._violations()
             self.gap = self._gap(index, violation)
-            if self.gap <= 0.01 * _GAP * self._scale and self._settled():
+            smallest, idle = min(smallest, self.gap), 0 if self.gap < 0.5 * smallest else idle + 1
+            if (self.gap <= _AIM * self._scale or idle > _PATIENCE) and self._settled():
                 break
             worst = index[violation > 0.0]
             if worst.size > _BATCH:
@@ -246,6 +252,8 @@ class ActiveSetTrainer(Trainer):
         state = self._state[index]
         violation = self._c[index] * np.where(state == _BOUND, over, -over)
         violation[(state == _FREE) | (violation < 1e-13 * self._c[index])] = 0.0
+        if self._screen.complete:
+            self._screen.watch(index[violation > 0.0])
         return index, violation
 
     def _gap(self, index: np.ndarray, violation: FloatArray) -> float:

@@ -1,7 +1,8 @@
 """Which rows can have crossed margin 1 since all margins were last computed.
 
 A margin ``y (w @ x + b)`` moves by at most ``|theta - theta_ref| * |(x, 1)|`` (Cauchy-Schwarz). A row whose distance
-from margin 1 at the reference is larger than that is on the same side still: leaving it out is exact, not approximate.
+from margin 1 at the reference is larger than that is on the same side still: leaving it out is exact, not approximate, if
+its state was right at the reference. Rows whose state was not have to be watched (:meth:`Screen.watch`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Screen:
         self._near_clean: Any = None
         self._near_added = np.empty(0, dtype=np.intp)
         self._rows_at_reference = rows.n_rows
+        self._complete = False
         self.refreshes = 0
 
     def scores(self, w: FloatArray, b: float, sign: FloatArray) -> tuple[np.ndarray, FloatArray]:
@@ -36,7 +38,9 @@ class Screen:
         if self._reference is None or self._drift(w, b) > self._radius:
             scores = self._rows.dot(w) + b
             self._refresh(w, b, scores * sign)
+            self._complete = True
             return np.arange(self._rows.n_rows), scores
+        self._complete = False
         added = self._rows.added
         fresh = np.arange(self._rows_at_reference, self._rows.n_rows)
         parts = [
@@ -45,6 +49,16 @@ class Screen:
             added[self._rows_at_reference - self._rows.n_clean :] @ w,
         ]
         return np.concatenate([self._near, fresh]), np.concatenate(parts) + b
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last scores were those of all rows."""
+        return self._complete
+
+    def watch(self, index: np.ndarray) -> None:
+        """Look at these rows as well until all rows are looked at again."""
+        if not np.isin(index, self._near).all():
+            self._set_near(np.union1d(self._near, index))
 
     def _drift(self, w: FloatArray, b: float) -> float:
         assert self._reference is not None
@@ -58,10 +72,14 @@ class Screen:
         slack = np.abs(1.0 - margins) / self._norms
         k = min(n_rows // _NEAR_SHARE, n_rows - 1)
         self._radius = float(np.partition(slack, k)[k])
-        self._near = np.flatnonzero(slack <= self._radius)
-        clean = self._near[self._near < self._rows.n_clean]
-        self._near_clean = self._rows.clean_slice(clean)
-        self._near_added = self._near[clean.size :] - self._rows.n_clean
+        self._set_near(np.flatnonzero(slack <= self._radius))
         self._reference = (w.copy(), b)
         self._rows_at_reference = n_rows
         self.refreshes += 1
+
+    def _set_near(self, near: np.ndarray) -> None:
+        """Rows to look at, in ascending order, and their storage."""
+        self._near = near
+        clean = near[near < self._rows.n_clean]
+        self._near_clean = self._rows.clean_slice(clean)
+        self._near_added = near[clean.size :] - self._rows.n_clean

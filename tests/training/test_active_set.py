@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC, LinearSVC
 
-from convexpoison import Victim
+from convexpoison import LinearModel, Victim
 from convexpoison.data import TrainingData
+from convexpoison.training import active_set
 from convexpoison.training.active_set import ActiveSetTrainer
 
 INTERCEPTS = ("regularized", "free", "none")
@@ -133,6 +136,22 @@ def test_needs_regularisation():
         Victim("hinge", C=np.inf).fit(X, y)
 
 
+@pytest.mark.parametrize("strength", [{"C_R": 0.01}, {"C": 1.0}])
+def test_cold_start_with_more_contradictions_than_enter_at_once(strength, monkeypatch):
+    """Rows far on the wrong side of the margin are not near it, and have to be looked at all the same."""
+    monkeypatch.setattr(ActiveSetTrainer, "_start", lambda self: self._restore_sums())
+    rng = np.random.default_rng(4)
+    X = np.repeat(rng.normal(size=(600, 5)), 3, axis=0)
+    y = np.where(X @ np.ones(5) + rng.normal(size=1800) > 0, 1, -1)
+    victim = Victim("hinge", **strength)
+    data = data_of(X, y)
+    trainer = victim.trainer(data)
+    primal = victim.objective(trainer.model, data)
+    assert primal - dual_value(trainer) <= 1e-9 * primal
+    theirs = LinearSVC(loss="hinge", C=1 / victim.rho(1800), tol=1e-8, max_iter=1_000_000).fit(X, y)
+    assert primal <= victim.objective(LinearModel(theirs.coef_, theirs.intercept_), data) * (1 + 1e-9)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -141,9 +160,14 @@ def test_needs_regularisation():
     C=st.floats(1e-3, 1e3),
     intercept=st.sampled_from(INTERCEPTS),
     mean=st.booleans(),
+    batch=st.sampled_from([1, 3, 128]),
 )
-def test_random_problems_are_solved_to_the_promised_gap(seed, n, d, C, intercept, mean):
-    rng = np.random.default_rng(seed)
+def test_random_problems_are_solved_to_the_promised_gap(seed, n, d, C, intercept, mean, batch):
+    with patch.object(active_set, "_BATCH", batch):
+        check_random_problem(np.random.default_rng(seed), n, d, C, intercept, mean)
+
+
+def check_random_problem(rng, n, d, C, intercept, mean):
     X = np.round(rng.normal(size=(n, d)), 1)
     y = rng.choice([-1, 1], n)
     y[:2] = -1, 1
