@@ -57,6 +57,14 @@ def options(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def title(stem: str, arguments: argparse.Namespace) -> tuple[str, str]:
+    """Name of the result files, and the command that wrote them."""
+    only = f' --only "{arguments.only}"' if arguments.only else ""
+    slug = "".join(c if c.isalnum() else "_" for c in arguments.only)
+    name = "_".join(part for part in (stem, arguments.scale, slug) if part)
+    return name, f"`python experiments/{stem}.py --scale {arguments.scale}{only}`"
+
+
 def instances(scale: str, only: str = "") -> Iterator[Instance]:
     """The targets of MTP's Tables 1 and 2 that the data at hand allow; at smoke scale one target on digits."""
     for maker in [_digits] if scale == "smoke" else [_adult, _mnist]:

@@ -14,7 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from common import RESULTS, Instance, instances, options, write
+from common import RESULTS, Instance, instances, options, title, write
 
 import convexpoison as cp
 
@@ -65,8 +65,8 @@ def plot(table: list[dict[str, object]], path: str) -> None:
 
 def main() -> None:
     arguments = options(__doc__ or "")
-    name = f"open_question_{arguments.scale}"
-    words = [f"From `python experiments/open_question.py --scale {arguments.scale}`."]
+    name, command = title("open_question", arguments)
+    words = [f"From {command}. The last column is what the attack could have saved on the model that it induced."]
     table: list[dict[str, object]] = []
     for instance in instances(arguments.scale, arguments.only):
         table += rows(instance)

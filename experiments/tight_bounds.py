@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from common import Instance, instances, options, write
+from common import Instance, instances, options, title, write
 
 import convexpoison as cp
 
@@ -41,8 +41,9 @@ def row(instance: Instance) -> dict[str, object]:
 def main() -> None:
     arguments = options(__doc__ or "")
     rows = []
+    name, command = title("tight_bounds", arguments)
     words = [
-        f"From `python experiments/tight_bounds.py --scale {arguments.scale}`.",
+        f"From {command}.",
         "",
         "Our targets are made by MTP's heuristic and differ a little from MTP's own, so its columns are for orientation. The "
         "tight bound and the optimal attack are for the target itself; follow-the-leader stops near it, which can take fewer "
@@ -50,7 +51,7 @@ def main() -> None:
     ]
     for instance in instances(arguments.scale, arguments.only):
         rows.append(row(instance))
-        page = write(f"tight_bounds_{arguments.scale}", "The tight bound and the optimal attack", words, rows)
+        page = write(name, "The tight bound and the optimal attack", words, rows)
     print(page)
 
 
