@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from convexpoison import datasets, goals, targets
     from convexpoison.api import attack, lower_bound
     from convexpoison.bounds import Bound
+    from convexpoison.certificate import Certificate, certify
     from convexpoison.difference import Difference, max_loss_difference
     from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
+    from convexpoison.goal_bounds import certified_robustness, robustness_curve
     from convexpoison.model import LinearModel
     from convexpoison.result import AttackResult
     from convexpoison.spaces import Space
@@ -23,6 +25,10 @@ _HOMES: dict[str, str | None] = {
     "max_loss_difference": "difference",
     "AttackResult": "result",
     "Bound": "bounds",
+    "Certificate": "certificate",
+    "certify": "certificate",
+    "certified_robustness": "goal_bounds",
+    "robustness_curve": "goal_bounds",
     "Difference": "difference",
     "LinearModel": "model",
     "Space": "spaces",
@@ -39,6 +45,7 @@ _HOMES: dict[str, str | None] = {
 __all__ = [
     "AttackResult",
     "Bound",
+    "Certificate",
     "Difference",
     "LinearModel",
     "MissingDependencyError",
@@ -48,10 +55,13 @@ __all__ = [
     "UnattainableTargetError",
     "Victim",
     "attack",
+    "certified_robustness",
+    "certify",
     "datasets",
     "goals",
     "lower_bound",
     "max_loss_difference",
+    "robustness_curve",
     "targets",
 ]
 

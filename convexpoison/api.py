@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from convexpoison.approximate import ApproximateBound, ball_bound, eps_close_bound
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.attacks.run import Outcome, Setting, Stop
+from convexpoison.attacks.run import Outcome, Setting, Stop, replay
 from convexpoison.bounds import Bound, BoundProblem
 from convexpoison.data import TrainingData
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.estimators import ReadTarget, read_target
-from convexpoison.goals import Goal
+from convexpoison.goal_bounds import GoalBound, goal_bound
+from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.guarantee import guarantee
 from convexpoison.model import LinearModel
 from convexpoison.result import AttackResult, provenance
 from convexpoison.spaces import Space
+from convexpoison.tight import tight_bound
 from convexpoison.victim import Victim
 
 DEFAULT_EPS = 0.1
@@ -56,7 +59,11 @@ def attack(
         How the victim learns; read from the estimator where not given.
     space : Space, optional
         Where poison may lie; inferred from the data where not given (:meth:`Space.infer`).
-    method : {"follow_the_leader"}
+    method : {"follow_the_leader", "optimal", "nearest"}
+        "follow_the_leader": MTP's Algorithm 1, which comes close to the target point by point. "optimal": the least number
+        of points that reproduces the target itself (:mod:`convexpoison.attacks.optimal`); eps, max_points, goal and copies
+        do not apply. "nearest": the model nearest to the target that ``max_points`` points induce, or the fewest points found
+        that induce a model ``eps``-close to it (:mod:`convexpoison.approximate`).
     test_data : pair (X, y), optional
         Rows on which the accuracy of every model is recorded.
     solver : str
@@ -99,16 +106,49 @@ def attack(
     >>> result.n_points
     20
     """
-    if method != "follow_the_leader":
-        raise ValueError(f"unknown method {method!r}; choose 'follow_the_leader'")
-    if eps is None and max_points is None and goal is None:
+    if method not in _METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {list(_METHODS)}")
+    if method == "optimal" and (eps, max_points, goal, copies) != (None, None, None, 1):
+        raise ValueError("method='optimal' reproduces the target itself: eps, max_points, goal and copies do not apply")
+    if method == "nearest" and (goal is not None or copies != 1):
+        raise ValueError("method='nearest' takes eps or max_points; goal and copies do not apply")
+    if eps is None and max_points is None and goal is None and method != "optimal":
         eps = DEFAULT_EPS
     problem = _problem(target, data, victim, space, solver, sample_weight)
     stop = Stop(eps, max_points if max_points is not None else problem.bounds.data.n_samples, goal, time_limit_s)
     _check_stop(stop, copies)
     test = None if test_data is None else problem.test(test_data)
-    outcome = follow_the_leader(Setting(problem.bounds, stop, copies, test, progress))
-    return _result(problem, outcome, stop)
+    setting = Setting(problem.bounds, stop, copies, test, progress)
+    return _result(problem, _METHODS[method](setting), stop)
+
+
+def _optimal(setting: Setting) -> Outcome:
+    from convexpoison.attacks.optimal import optimal
+
+    problem, limit = setting.problem, setting.stop.time_limit_s
+    with threadpool_limits(1, user_api="blas"):
+        bound = tight_bound(problem.mass, time_limit_s=limit)
+        found = optimal(problem.mass, time_limit_s=limit, bound=bound)
+        poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
+        return replay(setting, poison, found.status, problem.proven(bound))
+
+
+def _nearest(setting: Setting) -> Outcome:
+    from convexpoison.approximate import close_attack, nearest_model
+
+    mass, stop = setting.problem.mass, setting.stop
+    assert stop.max_points is not None
+    with threadpool_limits(1, user_api="blas"):
+        if stop.eps is None:
+            found = nearest_model(mass, stop.max_points)
+        else:
+            found = close_attack(mass, stop.eps, max_points=stop.max_points)
+        poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
+        close = stop.eps is not None and found.difference.upper <= stop.eps
+        return replay(setting, poison, "close" if close else "budget")
+
+
+_METHODS = {"follow_the_leader": follow_the_leader, "optimal": _optimal, "nearest": _nearest}
 
 
 def lower_bound(
@@ -117,19 +157,29 @@ def lower_bound(
     *,
     victim: Victim | None = None,
     space: Space | None = None,
+    eps: float | None = None,
+    delta: float | None = None,
     method: str = "tight",
     solver: str = "auto",
     max_points: int | None = None,
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
-) -> Bound:
-    """How many points it takes at least to make the victim learn exactly the target.
+) -> Bound | ApproximateBound | GoalBound:
+    """How many points it takes at least to make the victim learn the target, or to reach a goal.
 
     Parameters
     ----------
-    target, data, victim, space, solver, sample_weight, progress
+    target : as in :func:`attack`, or a goal
+        With :class:`convexpoison.goals.Flip` or :class:`~convexpoison.goals.Misclassify` the bound holds for every model that
+        reaches the goal; ``victim`` is needed then.
+    data, victim, space, solver, sample_weight, progress
         As in :func:`attack`.
+    eps : float, optional
+        Bound the points behind every model that is eps-close to the target, not the target alone.
+    delta : float, optional
+        The same for every model within that Euclidean distance of ``(coef, intercept)``: the honest statement for a target
+        that was fitted to a tolerance.
     method : {"tight", "theorem_2"}
         "tight": the supremum of Theorem 2 of MTP, which is the least mass of points that reproduces the target, by
         linear programming (:mod:`convexpoison.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
@@ -141,7 +191,7 @@ def lower_bound(
 
     Returns
     -------
-    Bound
+    Bound, ApproximateBound (with eps or delta) or GoalBound (for a goal)
         ``float(bound)``, ``bound.n_points``; infinite if no number of points reproduces the target.
 
     Raises
@@ -151,16 +201,27 @@ def lower_bound(
     """
     if method not in ("tight", "theorem_2"):
         raise ValueError(f"unknown method {method!r}; choose 'tight' or 'theorem_2'")
+    if isinstance(target, (Flip, Misclassify)):
+        if victim is None or eps is not None or delta is not None:
+            raise ValueError("a goal is not a model: pass victim=, and neither eps nor delta")
+        return goal_bound(target, victim, data, space, sample_weight=sample_weight)
+    if eps is not None and delta is not None:
+        raise ValueError("give eps or delta, not both")
     problem = _problem(target, data, victim, space, solver, sample_weight).bounds
     stop = Stop(None, max_points if max_points is not None else problem.data.n_samples, None, time_limit_s)
     _check_stop(stop, 1)
-    if method == "tight" and problem.has_tight_bound:
-        with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):
+        if eps is not None:
+            return eps_close_bound(problem.mass, eps, time_limit_s=time_limit_s)
+        if delta is not None:
+            return ball_bound(problem.mass, delta, time_limit_s=time_limit_s)
+        if method == "tight" and problem.has_tight_bound:
             return problem.tight(time_limit_s)
     try:
         return follow_the_leader(Setting(problem, stop, 1, None, progress, 0.0)).bound
     except UnattainableTargetError:
-        return Bound(np.inf, problem.target, None, np.inf, True, "theorem_2", solver)
+        clean = problem.victim.trainer(problem.data).model
+        return problem.along([clean, problem.target.between(clean, 0.01)])
 
 
 @dataclass(frozen=True, eq=False)

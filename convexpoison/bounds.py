@@ -4,34 +4,34 @@ For every model theta (both conventions; see :mod:`convexpoison.victim` for rho 
 
     n >= z(theta) = [F(theta_p) - F(theta)] / [D(theta, theta_p) + kappa (R(theta) - R(theta_p))]
 
-because at theta_p the poisoned objective is smallest, and n points change the comparison by at most n denominators.
-A positive numerator over a denominator that is not positive proves that no number of points reproduces theta_p.
+because at theta_p the poisoned objective is smallest, and n points change the comparison by at most n denominators. A
+positive numerator over a denominator that is not positive proves that no number of points reproduces theta_p.
+
+The history of an attack holds z; what is told as a bound is the certificate of the direction ``theta - theta_p``, which proves
+at least as much (:mod:`convexpoison.certificate`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from convexpoison.certificate import Certificate, certify
 from convexpoison.data import TrainingData
 from convexpoison.difference import Question, answer
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, tight_bound
+from convexpoison.tight import MassProblem, TightBound, tight_bound
 from convexpoison.victim import Victim
 
 _ROUNDING = 64 * np.finfo(float).eps
 """Allowance for the rounding of an objective, relative to it: subtracted from numerators, added to denominators."""
-
-
-PRICED_PARTS = frozenset({"box", "one_hot", "integer"})
-"""Parts of a space over which directions can be evaluated, integer parts relaxed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,11 @@ class Bound:
     value : float
         The bound itself; ``inf`` if no number of points reproduces the target.
     target : LinearModel
-    direction : Direction or None
-        What proves it: see :mod:`convexpoison.stationarity`. None for the trivial bound 0, and where only a value of
-        ``z`` proves it (``method == "theorem_2"`` over a space with constraints of the user's).
+    certificate : Certificate or None
+        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
+        trivial bound 0.
     mass : float
         Mass of a fractional attack that reproduces the target: no bound can be better. ``inf`` where none is known.
-    certified : bool
-        Whether the library evaluated it from the data, with no number taken from a solver.
     method : {"tight", "theorem_2"}
     solver : str
         Who proposed the direction.
@@ -57,14 +55,18 @@ class Bound:
 
     value: float
     target: LinearModel
-    direction: Direction | None
+    certificate: Certificate | None
     mass: float
-    certified: bool
     method: str
     solver: str
 
     def __float__(self) -> float:
         return self.value
+
+    @property
+    def certified(self) -> bool:
+        """Whether there is a certificate (the trivial bound 0 needs none)."""
+        return self.certificate is not None or self.value == 0.0
 
     @property
     def attainable(self) -> bool:
@@ -133,48 +135,43 @@ class BoundProblem:
         """The same problem as a question for the least mass."""
         return MassProblem(self.victim, self.data, self.target, self.space)
 
-    @property
-    def has_tight_bound(self) -> bool:
-        """Whether directions can be evaluated over this space."""
-        return self.space.parts <= PRICED_PARTS
-
     def best(self, witnesses: Iterable[LinearModel], time_limit_s: float | None = None) -> Bound:
         """The tight bound where it can be had, else (or when its time is up) the best that the witnesses prove.
 
         ``time_limit_s = 0`` asks for what the witnesses prove alone.
         """
         found = [self.along(witnesses)]
-        if self.has_tight_bound and time_limit_s != 0 and not math.isinf(found[0].value):
+        if self.has_tight_bound and time_limit_s != 0 and found[0].attainable:
             found.append(self.tight(time_limit_s))
         return max(found, key=lambda bound: bound.value)
 
+    @property
+    def has_tight_bound(self) -> bool:
+        """Whether the space can be multiplied by a mass: all parts but constraints of the user's."""
+        return self.space.constraints is None
+
     def tight(self, time_limit_s: float | None = None) -> Bound:
         """The best bound there is (:mod:`convexpoison.tight`), or what it has come to when the time is up."""
-        found = tight_bound(self.mass, time_limit_s=time_limit_s)
-        return Bound(found.value, self.target, found.direction, found.mass, True, "tight", "highs")
+        return self.proven(tight_bound(self.mass, time_limit_s=time_limit_s))
+
+    def proven(self, found: TightBound) -> Bound:
+        """What the direction of a tight bound proves."""
+        if found.direction is None:
+            return Bound(0.0, self.target, None, found.mass, "tight", "highs")
+        return self._proven(found.direction, found.mass, "tight", "highs")
 
     def along(self, witnesses: Iterable[LinearModel]) -> Bound:
-        """The best that these models prove.
-
-        The direction from the target to a witness proves at least ``z(witness)``: F and D are convex, so z grows as the
-        witness moves towards the target, and the direction's ratio is the limit.
-        """
-        best = Bound(0.0, self.target, None, math.inf, True, "theorem_2", self.solver)
+        """The best that these models prove, each by the direction in which it lies: at least ``z`` of the model."""
+        best = Bound(0.0, self.target, None, math.inf, "theorem_2", self.solver)
         for theta in witnesses:
-            direction, solver = None, "polygon"
-            if self.has_tight_bound:
-                direction = Direction(theta.coef - self.target.coef, theta.intercept - self.target.intercept)
-                value = self.mass.ratio(direction)[0]
-            else:
-                value, solver = self.z(theta)
-            if value > best.value:
-                best = replace(best, value=value, direction=direction, solver=solver)
+            v = Direction(theta.coef - self.target.coef, theta.intercept - self.target.intercept)
+            best = max(best, self._proven(v, math.inf, "theorem_2", self.solver), key=lambda bound: bound.value)
         return best
 
-    def proof_of_unattainability(self, theta: LinearModel) -> Bound:
-        """The infinite bound that ``z(theta)`` is when its denominator is not positive."""
-        value, solver = self.z(theta)
-        return Bound(value, self.target, None, math.inf, True, "theorem_2", solver)
+    def _proven(self, direction: Direction, mass: float, method: str, solver: str) -> Bound:
+        certificate = certify(self.victim, self.target, self.space, direction, self.data)
+        proof = certificate if certificate.value > 0.0 else None
+        return Bound(certificate.value, self.target, proof, mass, method, solver)
 
 
 def quotient(

@@ -1,4 +1,4 @@
-"""The command line: ``convexpoison demo | attack | bound | info``.
+"""The command line: ``convexpoison demo | attack | bound | verify | info``.
 
 With ``--json`` a command prints one JSON object on standard output and nothing else there; progress goes to standard
 error. Bad input ends with exit status 2 and one sentence, a solver without an answer with 1.
@@ -10,12 +10,13 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from convexpoison.cli_input import load_task
-from convexpoison.cli_output import attack_facts, describe_target, print_json, report, write
+from convexpoison.cli_output import attack_facts, describe_target, print_json, report, report_verdict, write
+from convexpoison.cli_rows import read_weighted_rows
 from convexpoison.errors import MissingDependencyError, SolverError, optional_import
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -116,13 +117,27 @@ def _task_options(command: Command) -> Command:
 
 @main.command()
 @_task_options
-@click.option("--eps", type=float, default=0.1, show_default=True, help="Stop at this maximum loss difference.")
+@click.option(
+    "--method",
+    type=click.Choice(["follow_the_leader", "optimal", "nearest"]),
+    default="follow_the_leader",
+    show_default=True,
+    help="optimal: the fewest points that reproduce the target itself.",
+)
+@click.option("--eps", type=float, help="Stop at this maximum loss difference [default: 0.1; not for optimal].")
 @click.option("--max-points", type=int, help="Stop at this many points.")
 @click.option("--copies", type=int, default=1, show_default=True, help="Add each point found this many times.")
 @click.option("--out", type=_FILE, callback=_check_folder, metavar="FILE.npz", help="Save the result.")
 @click.option("--plot", type=_FILE, callback=_check_picture, metavar="FILE", help="Save the plot (.png, .pdf, .svg).")
 def attack(
-    eps: float, max_points: int | None, copies: int, out: Path | None, plot: Path | None, as_json: bool, **options: Any
+    method: str,
+    eps: float | None,
+    max_points: int | None,
+    copies: int,
+    out: Path | None,
+    plot: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Induce a model; bracket the number of points.
 
@@ -140,7 +155,8 @@ def attack(
         space=task.space,
         test_data=task.test,
         solver=options["solver"],
-        eps=eps,
+        method=method,
+        eps=0.1 if eps is None and method != "optimal" else eps,
         max_points=max_points,
         copies=copies,
         time_limit_s=options["time_limit"],
@@ -154,7 +170,8 @@ def attack(
 
 @main.command()
 @_task_options
-def bound(as_json: bool, **options: Any) -> None:
+@click.option("--certificate", type=_FILE, callback=_check_folder, metavar="FILE.npz", help="Save what proves it.")
+def bound(as_json: bool, certificate: Path | None, **options: Any) -> None:
     """The certified lower bound alone.
 
     Nobody makes the victim learn exactly the target with fewer points than this.
@@ -165,14 +182,19 @@ def bound(as_json: bool, **options: Any) -> None:
     import convexpoison as cp
 
     task = load_task(**options)
-    found = cp.lower_bound(
-        task.target,
-        task.train,
-        victim=task.victim,
-        space=task.space,
-        solver=options["solver"],
-        time_limit_s=options["time_limit"],
+    found = cast(
+        "cp.Bound",
+        cp.lower_bound(
+            task.target,
+            task.train,
+            victim=task.victim,
+            space=task.space,
+            solver=options["solver"],
+            time_limit_s=options["time_limit"],
+        ),
     )
+    if certificate is not None and found.certificate is not None:
+        found.certificate.save(certificate)
     if as_json:
         print_json({"target": task.facts, "bound": found.to_dict()})
         return
@@ -183,6 +205,36 @@ def bound(as_json: bool, **options: Any) -> None:
     proof = "certified" if found.certified else "not certified"
     by = f"value {found.value:.2f}, {proof}; {found.method}, {found.solver}"
     click.echo(f"at least {found.n_points:,.0f} added points are needed to reproduce this target ({by})")
+
+
+@main.command()
+@click.argument("certificate", type=Path)
+@click.argument("data", type=Path)
+@click.option("--label", metavar="COLUMN", help="The column of DATA that holds the labels, where DATA is a CSV file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def verify(ctx: click.Context, certificate: Path, data: Path, label: str | None, as_json: bool) -> None:
+    """Prove the bound of a saved CERTIFICATE again.
+
+    From the clean rows in DATA, in interval arithmetic and without a solver. DATA is .csv (with --label), or .npz with X
+    (or data, indices, indptr and shape, as scipy.sparse.save_npz has them), y and, where rows are weighted,
+    sample_weight. The exit status is 0 if the certificate holds, 1 if it does not, and 2 for bad input.
+
+    \b
+    convexpoison verify certificate.npz rows.npz
+    """
+    from convexpoison.certificate import Certificate
+
+    X, y, sample_weight = read_weighted_rows(data, label)
+    if not certificate.is_file():
+        raise FileNotFoundError(f"{certificate} is not a file")
+    proof = Certificate.load(certificate)
+    verdict = proof.verify((X, y), sample_weight)
+    if as_json:
+        print_json({"statement": proof.statement, "note": proof.note, **verdict.to_dict()})
+    else:
+        report_verdict(proof, verdict)
+    ctx.exit(0 if verdict.holds else 1)
 
 
 @main.command()

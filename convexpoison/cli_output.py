@@ -11,6 +11,7 @@ import click
 from convexpoison.cli_input import Task
 
 if TYPE_CHECKING:
+    from convexpoison.certificate import Certificate, Verdict
     from convexpoison.result import AttackResult
 
 
@@ -42,6 +43,14 @@ def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path 
     """A result as the JSON object that ``--json`` prints."""
     written = {name: str(path) for name, path in (("out", out), ("plot", plot)) if path is not None}
     return {"target": task.facts, **result.to_dict(), **written}
+
+
+def report_verdict(certificate: Certificate, verdict: Verdict) -> None:
+    """Print what a certificate is about and whether it holds."""
+    click.echo(certificate.statement)
+    if certificate.note:
+        click.echo(f"note: {certificate.note}")
+    click.echo(f"{'holds' if verdict.holds else 'does not hold'}: {verdict.reason} ({verdict.seconds:.2f} s)")
 
 
 def print_json(facts: dict[str, Any]) -> None:

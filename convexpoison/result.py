@@ -15,11 +15,13 @@ import scipy.sparse as sp
 
 from convexpoison import __version__
 from convexpoison.bounds import Bound
+from convexpoison.certificate import Certificate
+from convexpoison.certificate_file import arrays_of, fields_of
 from convexpoison.errors import optional_import
+from convexpoison.files import write_npz
 from convexpoison.guarantee import Guarantee
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
-from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 _FORMAT = 1
@@ -29,7 +31,8 @@ _REASONS = {
     "budget": "the budget of points was used up",
     "time limit": "the time limit was reached; the best model so far is kept",
     "interrupted": "interrupted; the best model so far is kept",
-    "optimal": "the points reproduce the target",
+    "exact": "the points reproduce the target",
+    "approximate": "no whole numbers of points were found that reproduce the target; these come near",
     "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
 }
 
@@ -59,7 +62,8 @@ class AttackResult:
     eps : float or None
         The closeness that was asked for.
     stop_reason : str
-        "close", "goal", "budget", "time limit", "interrupted" or "unattainable".
+        "close", "goal", "budget", "time limit", "interrupted" or "unattainable"; of the optimal attack "exact",
+        "approximate" or "time limit".
     history : dict of arrays, one entry a model, the clean one first
         n_points, max_loss_difference (to the target), distance (Euclidean, to the target), lower_bound (Theorem 2, best
         so far), accuracy (on the test rows; NaN without), seconds.
@@ -175,9 +179,9 @@ class AttackResult:
             arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = model.coef, model.intercept
         arrays |= {f"history_{name}": values for name, values in self.history.items()}
         for name, bound in (("bound", self.bound), ("induced_bound", self.induced_bound)):
-            meta[name] = bound.to_dict() | {"direction": bound.direction is not None}
-            if bound.direction is not None:
-                arrays[f"{name}_w"], arrays[f"{name}_b"] = bound.direction.w, bound.direction.b
+            meta[name] = bound.to_dict()
+            if bound.certificate is not None:
+                arrays |= {f"{name}__{key}": value for key, value in arrays_of(bound.certificate).items()}
         victim = self.victim
         meta["victim"] = {
             "loss": victim.loss.name,
@@ -188,7 +192,7 @@ class AttackResult:
         }
         meta["guarantee"] = None if self.guarantee is None else vars(self.guarantee)
         meta |= {name: getattr(self, name) for name in ("eps", "stop_reason", "gap", "note", "seconds", "provenance")}
-        _write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
+        write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AttackResult:
@@ -214,8 +218,11 @@ class AttackResult:
         def bound(name: str, target: LinearModel) -> Bound:
             told = meta[name]
             value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
-            direction = Direction(arrays[f"{name}_w"], float(arrays[f"{name}_b"])) if told["direction"] else None
-            return Bound(value, target, direction, mass, told["certified"], told["method"], told["solver"])
+            proof = {
+                key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")
+            }
+            certificate = Certificate(**fields_of(proof)) if proof else None
+            return Bound(value, target, certificate, mass, told["method"], told["solver"])
 
         target, induced = model("target"), model("model")
         return cls(
@@ -238,18 +245,6 @@ def provenance(**settings: Any) -> dict[str, Any]:
     """Versions of what computes, and the settings."""
     packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "highspy")}
     return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
-
-
-def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """Through a temporary file beside it, so that a failure leaves no half-written file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _number(value: float) -> float | None:

@@ -1,58 +1,45 @@
 """The tight bound: the least mass of points that reproduces a target exactly, by linear programming.
 
-Minimise ``sum m_k`` subject to ``0 in G + sum m_k a(z_k)`` (:mod:`convexpoison.stationarity`). For a fixed label and a fixed
-score under the target the atoms ``a(z)`` form a convex set (a *slice*), so one point a slice is enough:
+- Hinge: one linear program of about ``2 d + 3`` columns is the whole problem (:mod:`convexpoison.mass`).
+- Smooth losses: tangents of one curve (:mod:`convexpoison.perspective`) lead there in a dozen small programs, wherever one
+  point of each label is enough. Where it is not, or over balls, slices of one label and one score are generated: the dual
+  direction of each program prices new slices exactly (:mod:`convexpoison.pricing`), and is a certified bound at every step.
 
-- hinge: all points with margin at most 1 form one slice a label, and points without loss add regularisation alone, so
-  one linear program of about ``2 d + 3`` columns is the whole problem;
-- smooth losses: slices are generated. The dual direction of each program prices new slices exactly
-  (:mod:`convexpoison.pricing`), and is a certified bound at every step.
-
-The dual direction, not the solver's objective, is what the bound is evaluated from.
+The bound is what the direction proves, evaluated by the library (:meth:`MassProblem.ratio`), and never a solver's objective.
+It is the supremum of MTP's Theorem 2 (Suya et al., "Model-targeted poisoning attacks with provable convergence", ICML 2021)
+over all models: see :mod:`convexpoison.stationarity`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-import scipy.sparse as sp
 
-from convexpoison.data import TrainingData
 from convexpoison.errors import SolverError
 from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
-from convexpoison.pricing import Price, dearest
-from convexpoison.solvers import highs
-from convexpoison.solvers.linear_program import LinearProgram, Solution, homogeneous_rows
-from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction, Stationarity
-from convexpoison.victim import Victim
+from convexpoison.mass import Mass, MassProblem, Slice
+from convexpoison.mass_solvers import least_mass, separation
+from convexpoison.pricing import Price, score_range
+from convexpoison.solvers.linear_program import Solution
+from convexpoison.stationarity import Direction
+
+__all__ = ["Mass", "MassProblem", "Slice", "TightBound", "improve", "tight_bound"]
 
 RELATIVE_GAP = 1e-6
 """Slice generation ends when bound and mass agree to this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Slice:
-    """Points of one label (response) and, for smooth losses, one score under the target.
-
-    ``score`` is None for the hinge: all points whose margin is at most 1.
-    """
-
-    label: float
-    score: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Mass:
-    """A fractional attack: ``weight`` copies of ``point``; ``point`` is None for points without loss."""
-
-    label: float
-    point: FloatArray | None
-    weight: float
+_MOST_ROUNDS = 60
+_STALLED = 6
+"""Rounds without progress after which rounding is all that is left to improve."""
+_FIRST_QUANTILES = (0.25, 0.5, 0.75)
+_BRACKET = 0.25
+"""Distance of a bracket's ends from its middle, as a fraction of how far the search is from agreeing on the best score."""
+_NARROW, _SAME = 1e-5, 1e-9
+"""Brackets are no narrower, and slices no closer, than this times the range of scores: programs would become singular."""
+_USED = 1e-4
+"""Slices with less than this share of the mass are dropped: interior points give a little to every slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,167 +68,164 @@ class TightBound:
     rounds: int = 0
     seconds: float = 0.0
 
-
-@dataclass(frozen=True, eq=False)
-class MassProblem:
-    """Victim, clean rows, target and space, with G evaluated once."""
-
-    victim: Victim
-    data: TrainingData
-    target: LinearModel
-    space: Space
-    clean: Stationarity = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "clean", Stationarity.of(self.victim, self.data, self.target))
-
-    def ratio(self, v: Direction) -> tuple[float, Price]:
-        """The bound that a direction proves, and its dearest point."""
-        price = dearest(self.victim, self.target, self.space, v)
-        resistance = self.clean.resistance(v)
-        size = float(np.abs(self.clean.g.w) @ np.abs(v.w) + abs(self.clean.g.b * v.b))
-        resistance -= 1e-12 * size  # rounding of G and of the product with v
-        if resistance <= 0.0:
-            return 0.0, price
-        return (resistance / price.upper if price.upper > 0.0 else np.inf), price
-
-    # ---------------------------------------------------------------- the linear program
-
-    def program(self, slices: list[Slice]) -> LinearProgram:
-        """Columns: U and mass of every slice, then (hinge) the mass without loss, then the boundary rows' shares."""
-        d, k, n_boundary = self.space.n_features, len(slices), self.clean.pull_b.size
-        lossless = self._lossless()
-        n_columns = k * (d + 1) + lossless + n_boundary
-        A, row_lower, row_upper = homogeneous_rows(self.space)
-        penalty_w, penalty_b = self.victim.penalty_gradient(self.target)
-        kappa = self.victim.kappa
-        balance = [
-            sp.hstack([pull * sp.identity(d), sp.csr_matrix((pull_w + kappa * penalty_w)[:, None])])
-            for pull, pull_w in ((p, np.zeros(d)) for p in map(self._pull, slices))
-        ]
-        tail = [sp.csr_matrix(kappa * penalty_w[:, None])] if lossless else []
-        rows = [sp.hstack([*balance, *tail, sp.csr_matrix(self.clean.pull_w.T)])]
-        lower, upper = [-self.clean.g.w], [-self.clean.g.w]
-        if self.victim.intercept != "none":
-            line = [np.append(np.zeros(d), self._pull(s) + kappa * penalty_b) for s in slices]
-            line += [np.array([kappa * penalty_b])] if lossless else []
-            rows.append(sp.csr_matrix(np.concatenate([*line, self.clean.pull_b])))
-            lower.append(np.array([-self.clean.g.b]))
-            upper.append(np.array([-self.clean.g.b]))
-        for i, s in enumerate(slices):
-            inside, low, high = self._inside(s)
-            block = sp.vstack([A, inside])
-            left = sp.csr_matrix((block.shape[0], i * (d + 1)))
-            right = sp.csr_matrix((block.shape[0], n_columns - (i + 1) * (d + 1)))
-            rows.append(sp.hstack([left, block, right]))
-            lower += [row_lower, np.array([low])]
-            upper += [row_upper, np.array([high])]
-        cost = np.zeros(n_columns)
-        cost[d : k * (d + 1) : d + 1] = 1.0
-        cost[k * (d + 1) : k * (d + 1) + lossless] = 1.0
-        low_x = np.append(np.where(self.space.lower >= 0, 0.0, -np.inf), 0.0)
-        return LinearProgram(
-            cost,
-            lower=np.concatenate([np.tile(low_x, k), np.zeros(lossless + n_boundary)]),
-            upper=np.concatenate([np.full(k * (d + 1) + lossless, np.inf), np.ones(n_boundary)]),
-            A=sp.vstack(rows),
-            row_lower=np.concatenate(lower),
-            row_upper=np.concatenate(upper),
-        )
-
-    def _pull(self, s: Slice) -> float:
-        """``phi'(argument) * slope``: a(z) is this times (x, 1), plus kappa grad R."""
-        loss = self.victim.loss
-        if s.score is None:
-            return -s.label
-        argument = loss.argument(s.score + self.target.intercept, s.label)
-        return float(loss.derivative(argument) * loss.slope(s.label))
-
-    def _inside(self, s: Slice) -> tuple[sp.csr_matrix, float, float]:
-        """The row that keeps ``(U, m)`` in the slice."""
-        w, b = self.target.coef, self.target.intercept
-        if s.score is None:
-            return sp.csr_matrix(np.append(s.label * w, s.label * b - 1.0)), -np.inf, 0.0
-        return sp.csr_matrix(np.append(w, -s.score)), 0.0, 0.0
-
-    def _lossless(self) -> int:
-        """1 if points without loss are worth a column of their own: they add regularisation, in the mean convention."""
-        if self.victim.loss.smooth or self.victim.kappa == 0.0:
-            return 0
-        w, b = self.target.coef, self.target.intercept
-        ends = np.array(
-            [
-                np.maximum(w * self.space.lower, w * self.space.upper).sum() + b,
-                -(np.minimum(w * self.space.lower, w * self.space.upper).sum() + b),
-            ]
-        )
-        return int(any(ends[0 if y == 1 else 1] >= 1.0 for y in self.space.labels))
-
-    def read(self, slices: list[Slice], x: FloatArray) -> tuple[Mass, ...]:
-        """The fractional attack in a solution."""
-        d, out = self.space.n_features, []
-        for i, s in enumerate(slices):
-            block = x[i * (d + 1) : (i + 1) * (d + 1)]
-            if block[d] > 1e-9:
-                point = np.clip(block[:d] / block[d], self.space.lower, self.space.upper)
-                out.append(Mass(s.label, point, float(block[d])))
-        if self._lossless() and x[len(slices) * (d + 1)] > 1e-9:
-            out.append(Mass(0.0, None, float(x[len(slices) * (d + 1)])))
-        return tuple(out)
-
-    def direction(self, duals: FloatArray) -> Direction:
-        """The direction that the balance rows' shadow prices point in."""
-        d = self.space.n_features
-        return Direction(duals[:d].copy(), float(duals[d]) if self.victim.intercept != "none" else 0.0)
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is left to improve: bound and mass agree, or no mass reproduces the target."""
+        if np.isinf(self.value):
+            return True
+        return bool(self.mass - self.value <= RELATIVE_GAP * max(1.0, self.value))
 
 
-# -------------------------------------------------------------------- solving
+def tight_bound(problem: MassProblem, *, solver: str = "auto", time_limit_s: float | None = None) -> TightBound:
+    """The best bound, and a fractional attack that meets it up to a relative gap of 1e-6.
 
+    Parameters
+    ----------
+    problem : MassProblem
+        Over any space of box, one-hot groups, integers (both relaxed), slabs and balls; the user's own constraints are
+        left out of the problem (see there).
+    solver : {"auto", "highs", "gurobi", "cvxpy"}
+        Who solves the programs: "auto" is HiGHS, and cvxpy for spaces with balls.
+    time_limit_s : float, optional
+        The best bound so far is returned when the time is up.
 
-def tight_bound(problem: MassProblem, *, time_limit_s: float | None = None) -> TightBound:
-    """The best bound, and a fractional attack that meets it up to ``RELATIVE_GAP``."""
+    Raises
+    ------
+    ValueError
+        If the solver is unknown or takes no such space.
+    SolverError, MissingDependencyError
+        If the solver fails before there is any bound.
+    """
     last = TightBound(0.0, np.inf, None)
-    for last in improve(problem):
+    for last in improve(problem, solver=solver, time_limit_s=time_limit_s):
         if time_limit_s is not None and last.seconds >= time_limit_s:
             break
     return last
 
 
-def improve(problem: MassProblem) -> Iterator[TightBound]:
-    """Bounds that never fall, each certified; ends when bound and mass agree, or when the target proves unattainable."""
-    start, best = perf_counter(), TightBound(0.0, np.inf, None)
-    slices = _first_slices(problem)
-    for rounds in range(1, 200):
-        program = problem.program(slices)
-        solution = highs.solve(program)
-        v = _proof(problem, solution)
-        value, price = problem.ratio(v)
-        if value > best.value:
-            best = TightBound(value, best.mass, v, best.attack)
-        if solution.optimal and solution.objective < best.mass:
-            best = TightBound(best.value, solution.objective, best.direction, problem.read(slices, solution.x))
-        best = TightBound(best.value, best.mass, best.direction, best.attack, rounds, perf_counter() - start)
+def improve(problem: MassProblem, *, solver: str = "auto", time_limit_s: float | None = None) -> Iterator[TightBound]:
+    """Bounds that never fall, each certified; ends when bound and mass agree, or when the target proves unattainable.
+
+    Parameters are those of :func:`tight_bound`; the time limit holds for single programs.
+    """
+    start, stalled = perf_counter(), 0
+    best = _head_start(problem, solver, time_limit_s)
+    if best.rounds:
         yield best
-        closed = np.isinf(best.value) or (
-            np.isfinite(best.mass) and best.mass - best.value <= RELATIVE_GAP * max(1.0, best.mass)
-        )
-        if closed or not problem.victim.loss.smooth or price.point is None:
+        if best.closed:
             return
-        slices.append(Slice(price.label, price.score))
+    slices = _first_slices(problem, best)
+    for _ in range(_MOST_ROUNDS):
+        left = None if time_limit_s is None else max(0.0, time_limit_s - (perf_counter() - start))
+        try:
+            solution, proofs = _ask(problem, slices, solver, left)
+        except SolverError:
+            if best.direction is None:
+                raise
+            return  # what has been proven stays proven
+        priced = [(v, problem.prices(v)) for v in proofs]
+        values = [problem.quotient(v, max(price.upper for price in found)) for v, found in priced]
+        found, k = best, int(np.argmax([*values, -1.0]))
+        if proofs and values[k] > best.value:
+            found = replace(best, value=values[k], direction=proofs[k])
+        if solution.optimal and solution.objective < found.mass:
+            found = replace(found, mass=solution.objective, attack=problem.read(slices, solution.x))
+        stalled = 0 if found.value > best.value or found.mass < best.mass else stalled + 1
+        best = replace(found, rounds=found.rounds + 1, seconds=perf_counter() - start)
+        yield best
+        if best.closed or not proofs or not problem.victim.loss.smooth or stalled >= _STALLED:
+            return
+        slices = _next_slices(problem, slices, solution, priced[k][1])
 
 
-def _first_slices(problem: MassProblem) -> list[Slice]:
-    """Hinge: one slice a label. Smooth: the dearest slice for the direction of G itself."""
-    if not problem.victim.loss.smooth:
-        return [Slice(float(y)) for y in problem.space.labels]
-    g = problem.clean.g
-    price = dearest(problem.victim, problem.target, problem.space, Direction(-g.w, -g.b))
-    return [Slice(price.label, price.score)]
-
-
-def _proof(problem: MassProblem, solution: Solution) -> Direction:
+def _ask(
+    problem: MassProblem, slices: list[Slice], solver: str, time_limit_s: float | None
+) -> tuple[Solution, list[Direction]]:
+    """The program over these slices, and the directions that its answer suggests."""
+    solution = least_mass(problem, slices, solver, time_limit_s)
     if solution.optimal:
-        return problem.direction(solution.row_duals)
-    if solution.status == "infeasible" and np.isfinite(solution.ray).all():
-        return problem.direction(solution.ray)
-    raise SolverError(f"highs stopped without an answer to the program of the tight bound ({solution.detail})")
+        return solution, [problem.direction(solution.row_duals)]
+    if solution.status == "time_limit":
+        return solution, []
+    apart = separation(problem, slices, solver, time_limit_s)
+    suggested = [problem.direction(found) for found in (apart.row_duals, solution.ray) if np.isfinite(found).any()]
+    if not suggested:
+        raise SolverError(
+            f"{solution.solver} stopped without an answer to the program of the tight bound ({solution.detail}); rescale the "
+            "features to about [0, 1], or choose another solver"
+        )
+    return solution, suggested
+
+
+# -------------------------------------------------------------------- slices of smooth losses
+
+
+def _head_start(problem: MassProblem, solver: str, time_limit_s: float | None) -> TightBound:
+    """What tangents find, for smooth losses; its fractional attack counts only if it is one."""
+    from convexpoison.perspective import perspective_bound  # it builds on this module
+
+    space = problem.space
+    bounded = np.isfinite(space.lower).all() and np.isfinite(space.upper).all()
+    if not problem.victim.loss.smooth or solver not in ("auto", "highs") or space.balls or not bounded:
+        return TightBound(0.0, np.inf, None)
+    return perspective_bound(problem, time_limit_s=time_limit_s)
+
+
+def _first_slices(problem: MassProblem, known: TightBound) -> list[Slice]:
+    """Hinge: one slice a label. Smooth: some scores between the least and the largest for each label (response), and those
+    of points that are known to be worth a try."""
+    space, target = problem.space, problem.target
+    if not problem.victim.loss.smooth:
+        return [Slice(float(y)) for y in space.labels]
+    low, high = score_range(target, space)
+    ends = {y: (low, high) for y in space.response or ()}
+    if problem.victim.loss.classification:
+        # Beyond a margin of 1 there is little loss; what is worth having there is found later.
+        end_0, end_1 = (float(np.clip(y - target.intercept, low, high)) for y in (-1.0, 1.0))
+        ends = {float(y): ((low, end_1) if y == 1 else (end_0, high)) for y in space.labels}
+    slices = [Slice(y, (1.0 - q) * ends[y][0] + q * ends[y][1]) for y in ends for q in _FIRST_QUANTILES]
+    slices += [Slice(part.label, float(target.coef @ part.point)) for part in known.attack if part.point is not None]
+    return _distinct(slices, _SAME * (high - low))
+
+
+def _next_slices(problem: MassProblem, slices: list[Slice], solution: Solution, found: list[Price]) -> list[Slice]:
+    """The slices in use, the dearest ones for the direction, and brackets around where the mass of each side lies.
+
+    Dearest slices alone halve the distance to the best score each time. The mean score of the mass lies nearer, and slices
+    close to it on either side leave the next direction little room to be dearer elsewhere.
+    """
+    low, high = score_range(problem.target, problem.space)
+    dear = [Slice(price.label, price.score) for price in found if price.value != 0.0]  # no loss, no pull
+    kept, brackets = slices, []
+    if solution.optimal:
+        masses = problem.masses(slices, solution.x)
+        used = masses > _USED * masses.sum()
+        kept, masses = [s for s, u in zip(slices, used, strict=True) if u], masses[used]
+        for s in dear:
+            beside = np.array([_side(problem, other) == _side(problem, s) for other in kept], dtype=bool)
+            scores, weights = _scores(kept)[beside], masses[beside]
+            if scores.size:
+                mean = float(weights @ scores / weights.sum())
+                step = _BRACKET * max(abs(float(_scores([s])[0]) - mean), float(np.ptp(scores)), _NARROW * (high - low))
+                brackets += [Slice(s.label, mean + move) for move in (-step, 0.0, step)]
+    return _distinct([*kept, *dear, *brackets], _SAME * (high - low))
+
+
+def _side(problem: MassProblem, s: Slice) -> tuple[float, bool]:
+    """Label (response), and in a regression whether the points lie below or above the model."""
+    loss, score = problem.victim.loss, _scores([s])[0] + problem.target.intercept
+    return s.label, loss.classification or bool(loss.argument(score, s.label) > 0.0)
+
+
+def _scores(slices: list[Slice]) -> FloatArray:
+    return np.array([s.score for s in slices], dtype=np.float64)
+
+
+def _distinct(slices: list[Slice], tol: float) -> list[Slice]:
+    """Without those whose score an earlier one of that label has already."""
+    out: list[Slice] = []
+    for s in slices:
+        same = [other for other in out if other.label == s.label]
+        if not (np.abs(_scores(same) - _scores([s])) <= tol).any():
+            out.append(s)
+    return out

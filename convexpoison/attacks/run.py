@@ -74,7 +74,7 @@ class Run:
 
     ``models`` keeps some of the models with their ``F`` on the clean rows. ``best`` is the number of points after which the
     model was closest to the target. ``reason`` is why it ended: "close", "goal", "budget", "time limit", "interrupted",
-    "unattainable", "optimal".
+    "unattainable"; for points that were given (:func:`replay`), what the giver says.
     """
 
     points: list[FloatArray] = field(default_factory=list)
@@ -154,16 +154,14 @@ class Recorder:
         self.run.labels.append(y)
         self.run.counts.append(count)
 
-    def finish(self) -> Outcome:
-        """Drop what does not count and prove the bounds."""
+    def finish(self, known: Bound | None = None) -> Outcome:
+        """Drop what does not count and prove the bounds; that of the target may be known already."""
         run, problem = self.run, self.problem
         n_steps, model, gap = len(run.points), self.trainer.model, self.trainer.gap
-        if run.reason in ("time limit", "interrupted") and run.best < n_steps:
+        if known is None and run.reason in ("time limit", "interrupted") and run.best < n_steps:
             n_steps, model, gap = run.best, *self._retrain(run.best)
         limit = self.setting.bound_time_limit_s
-        bound = problem.best([run.witness] if run.witness is not None else [], limit)
-        if run.reason == "unattainable":
-            bound = problem.proof_of_unattainability(self.trainer.model)
+        bound = known or problem.best([run.witness] if run.witness is not None else [], limit)
         induced = BoundProblem(problem.victim, problem.data, model, problem.space, problem.solver)
         needless = induced.has_tight_bound and limit != 0
         witnesses = [] if needless or not n_steps else _best_witnesses(induced, run.models)
@@ -192,15 +190,17 @@ class Recorder:
         return trainer.model, trainer.gap
 
 
-def replay(setting: Setting, poison: Iterable[tuple[FloatArray, float, int]], reason: str) -> Outcome:
-    """What given points (point, label, count) do, in that order."""
+def replay(
+    setting: Setting, poison: Iterable[tuple[FloatArray, float, int]], reason: str, known: Bound | None = None
+) -> Outcome:
+    """What given points (point, label, count) do, in that order; ``known`` is the target's bound."""
     recorder = Recorder(setting)
     recorder.look()
     for x, y, count in poison:
         recorder.add(x, y, count)
         recorder.look()
     recorder.run.reason = reason
-    return recorder.finish()
+    return recorder.finish(known)
 
 
 def _best_witnesses(problem: BoundProblem, models: list[tuple[LinearModel, float]], most: int = 3) -> list[LinearModel]:

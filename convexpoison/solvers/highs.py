@@ -26,7 +26,10 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def solve(program: LinearProgram, time_limit_s: float | None = None) -> Solution:
+_INTERIOR: dict[str, Any] = {"solver": "ipm", "run_crossover": "off"}
+
+
+def solve(program: LinearProgram, time_limit_s: float | None = None, *, interior: bool = False) -> Solution:
     """Solve a linear or mixed-integer program with HiGHS on one thread.
 
     An integer program that is interrupted with Ctrl-C returns its best point with status "interrupted".
@@ -35,6 +38,9 @@ def solve(program: LinearProgram, time_limit_s: float | None = None) -> Solution
     ----------
     program : LinearProgram
     time_limit_s : float, optional
+    interior : bool
+        Find a point and prices that are optimal to about 1e-8 with the interior-point method, and no vertex: several times
+        faster for linear programs of many thousand columns.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def solve(program: LinearProgram, time_limit_s: float | None = None) -> Solution
         If HiGHS refuses the model or an option.
     """
     highspy = optional_import("highspy", "all", "the HiGHS solver")
-    model = _load(highspy, program, time_limit_s)
+    model = _load(highspy, program, time_limit_s, _INTERIOR if interior else {})
     interrupted = _run(highspy, model, bool(program.integer.any()))
     status = model.getModelStatus()
     if status in (highspy.HighsModelStatus.kUnboundedOrInfeasible, highspy.HighsModelStatus.kInfeasible):
@@ -53,10 +59,10 @@ def solve(program: LinearProgram, time_limit_s: float | None = None) -> Solution
     return _read(highspy, model, program, _status(highspy, status, interrupted))
 
 
-def _load(highspy: Any, program: LinearProgram, time_limit_s: float | None) -> Any:
+def _load(highspy: Any, program: LinearProgram, time_limit_s: float | None, method: dict[str, Any]) -> Any:
     model = highspy.Highs()
     limit = {} if time_limit_s is None else {"time_limit": float(time_limit_s)}
-    for name, value in (_OPTIONS | limit).items():
+    for name, value in (_OPTIONS | limit | method).items():
         _check(highspy, model.setOptionValue(name, value), f"the option {name}={value}")
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = program.n_columns, program.n_rows

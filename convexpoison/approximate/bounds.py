@@ -1,0 +1,184 @@
+"""Lower bounds on the number of points behind *any* model near a target.
+
+:func:`ball_bound` is for all models within a distance of the target: the honest statement for a model that was fitted to a
+tolerance. :func:`eps_close_bound` is for all models that are eps-close to it in the loss (MTP, Definition 1), the question
+of MTP's Corollary 1. The smaller the radius, the nearer they are to the tight bound (:mod:`convexpoison.tight`).
+
+Two kinds of argument are tried: directions (:mod:`~convexpoison.approximate.directions`) and, for eps-closeness, witnesses
+(:mod:`~convexpoison.approximate.witnesses`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from convexpoison.approximate.closeness import Close
+from convexpoison.approximate.directions import RobustProblem, search
+from convexpoison.approximate.neighbourhood import Ball, Neighbourhood, score_range
+from convexpoison.approximate.witnesses import witness_bounds
+from convexpoison.dual_bound import bounded_box
+from convexpoison.model import LinearModel
+from convexpoison.stationarity import Direction
+from convexpoison.tight import MassProblem, TightBound, tight_bound
+
+Kind = Literal["ball", "eps_close"]
+
+
+@dataclass(frozen=True, eq=False)
+class ApproximateBound:
+    """No model within ``radius`` of the target is induced by fewer than ``n_points`` added points.
+
+    Attributes
+    ----------
+    value : float
+        The bound; ``inf`` if no number of points induces any model of the set.
+    kind : {"ball", "eps_close"}
+    radius : float
+        Euclidean distance of ``(w, b)``, or maximum loss difference to the target.
+    method : str
+        What proved the value: "tight", "direction", "robust", "witness" or "corollary_1".
+    candidates : dict
+        What each method proved.
+    direction : Direction or None
+        What proves it, for the first three methods.
+    witness : LinearModel or None
+        What proves it, for the last two.
+    seconds : float
+    """
+
+    value: float
+    kind: Kind
+    radius: float
+    method: str
+    candidates: dict[str, float] = field(default_factory=dict)
+    direction: Direction | None = None
+    witness: LinearModel | None = None
+    seconds: float = 0.0
+
+    def __float__(self) -> float:
+        return self.value
+
+    @property
+    def n_points(self) -> float:
+        """The least whole number of points that the bound allows; ``inf`` where no number will do."""
+        return float(math.ceil(self.value)) if math.isfinite(self.value) else math.inf
+
+    def __repr__(self) -> str:
+        return f"ApproximateBound({self.value:.6g}, {self.kind}, radius={self.radius:g}, method={self.method!r})"
+
+
+def ball_bound(problem: MassProblem, delta: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+    """A lower bound on the points behind any model within a Euclidean distance of the target.
+
+    Holds for every model with ``|(w, b) - (w_p, b_p)|_2 <= delta`` (w alone where the victim has no intercept) and every loss.
+
+    Parameters
+    ----------
+    problem : MassProblem
+        Integers, one-hot groups and the user's own constraints of its space are relaxed.
+    delta : float
+        Not negative; 0 gives the tight bound itself.
+    time_limit_s : float, optional
+        Ends the search for better directions; what has been found is valid.
+
+    Returns
+    -------
+    ApproximateBound
+
+    Raises
+    ------
+    ValueError
+        delta negative or not finite; a space without bounds.
+    """
+    _check(problem, "delta", delta)
+    start = perf_counter()
+    tight = tight_bound(problem, time_limit_s=time_limit_s)
+    if delta == 0.0:
+        proven = {"tight": tight.value}
+        return ApproximateBound(
+            tight.value, "ball", 0.0, "tight", proven, tight.direction, None, perf_counter() - start
+        )
+    return _by_direction(Ball(problem, delta), tight, "ball", delta, start, time_limit_s)
+
+
+def eps_close_bound(problem: MassProblem, eps: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+    """A lower bound on the points behind any model that is eps-close to the target.
+
+    Holds for every model theta' with ``D(theta', theta_p) <= eps`` (MTP, Definition 1). The best of directions, witnesses and
+    (hinge) MTP's Corollary 1 with ``k = max(1, largest score)`` where scores reach -1 and 1, see
+    :mod:`~convexpoison.approximate.closeness`.
+
+    Parameters
+    ----------
+    problem : MassProblem
+        Over a space of box and one-hot hulls.
+    eps : float
+        Not negative, in units of the loss. 0 is close to the tight bound, and below it where other models have the same
+        loss as the target all over the space (one label, constant columns, one-hot groups of which one column is always 1).
+    time_limit_s : float, optional
+        Ends the search for better directions; what has been found is valid.
+
+    Returns
+    -------
+    ApproximateBound
+
+    Raises
+    ------
+    ValueError
+        eps negative or not finite; a space with other parts or without bounds.
+    """
+    _check(problem, "eps", eps)
+    others = problem.space.parts - {"box", "one_hot"}
+    if others:
+        raise ValueError(
+            f"eps-closeness is bounded over spaces of box and one-hot hulls; this one has {', '.join(sorted(others))} parts. "
+            "Over space.relax() and without balls, slabs and constraints the bound is for models that are close over that space"
+        )
+    start = perf_counter()
+    tight = tight_bound(problem, time_limit_s=time_limit_s)
+    # A little more than was asked for covers the rounding of margins, and of the closeness that a user has measured.
+    size = 1.0 + max(map(abs, score_range(problem.space, problem.target)))
+    close = Close(problem, eps * (1.0 + 1e-9) + 1e-12 * size)
+    best = _by_direction(close, tight, "eps_close", eps, start, time_limit_s)
+    for method, value, witness in witness_bounds(close) if np.isfinite(best.value) else ():
+        best.candidates[method] = value
+        if value > best.value:
+            best = replace(best, value=value, method=method, direction=None, witness=witness)
+    return replace(best, seconds=perf_counter() - start)
+
+
+def _check(problem: MassProblem, name: str, radius: float) -> None:
+    if not (np.isfinite(radius) and radius >= 0):
+        raise ValueError(f"{name} must be a finite number that is not negative; got {radius}")
+    bounded = np.isfinite(bounded_box(problem.space)).all(axis=0)
+    if not bounded.all():
+        raise ValueError(f"column {int(np.argmin(bounded))} of the space is unbounded; give its box finite bounds")
+
+
+def _by_direction(
+    hood: Neighbourhood,
+    tight: TightBound,
+    kind: Kind,
+    radius: float,
+    start: float,
+    time_limit_s: float | None,
+) -> ApproximateBound:
+    """The best of the tight bound's direction and the robust program's."""
+    nothing = ApproximateBound(0.0, kind, radius, "direction", {"direction": 0.0}, None, None, perf_counter() - start)
+    if tight.direction is None or tight.value <= 0.0:
+        return nothing  # the target itself costs nothing
+    exact = hood.problem
+    problem = RobustProblem(exact.victim, exact.data, exact.target, exact.space, hood)
+    value, v, *_ = problem.prove(tight.direction)
+    best = replace(nothing, value=value, candidates={"direction": value}, direction=v)
+    if np.isfinite(value):
+        robust, v_robust = search(problem, tight, value, start, time_limit_s)
+        best.candidates["robust"] = robust
+        if robust > value:
+            best = replace(best, value=robust, method="robust", direction=v_robust)
+    return replace(best, seconds=perf_counter() - start)

@@ -1,0 +1,103 @@
+"""What the clean rows hold against a target along a direction, in interval arithmetic, and the weights of the losses.
+
+See :mod:`convexpoison.stationarity` for G; the other half of the ratio is in :mod:`convexpoison.price_bound`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import wrightomega
+
+from convexpoison.data import TrainingData
+from convexpoison.intervals import Interval, dot, product, sigmoid
+from convexpoison.losses import FloatArray, Loss
+from convexpoison.model import LinearModel
+from convexpoison.stationarity import BOUNDARY, Direction
+from convexpoison.victim import Victim
+
+
+class Weight(NamedTuple):
+    """``q(V) = |phi'(V)|`` on the range of arguments where it is not 0, and log-concave there."""
+
+    low: float
+    high: float
+    value: Callable[[Interval], Interval]
+    rate: Callable[[Interval], Interval]
+    """``-(log q)'``."""
+    summit: Callable[[float, float], float]
+    """The stationary point of ``q(V) (A + B V)`` for ``B != 0``, roughly; any number will do."""
+
+
+def _flat(V: Interval) -> Interval:
+    return 1.0 + 0.0 * V
+
+
+WEIGHTS: dict[str, Weight] = {
+    "hinge": Weight(-np.inf, 1.0, _flat, lambda V: 0.0 * V, lambda A, B: 1.0),
+    "squared_hinge": Weight(
+        -np.inf, 1.0, lambda V: 2.0 * (1.0 - V), lambda V: 1.0 / (1.0 - V), lambda A, B: 0.5 - 0.5 * A / B
+    ),
+    # The derivative's zero, (A / B + V) sigmoid(V) = 1, is (V - c) exp(V - c) = exp(-c) with c = 1 - A / B.
+    "logistic": Weight(
+        -np.inf, np.inf, lambda V: sigmoid(-V), sigmoid, lambda A, B: 1.0 - A / B + float(wrightomega(A / B - 1.0))
+    ),
+    "squared": Weight(0.0, np.inf, lambda V: 2.0 * V, lambda V: -(1.0 / V), lambda A, B: -0.5 * A / B),
+}
+
+
+def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direction) -> Interval:
+    """``min over g in G of -<g, v>``.
+
+    A hinge row whose margin may be 1 counts with whichever share in [0, 1] of its gradient is worst for the bound. So do
+    rows within ``BOUNDARY`` of it: a fitted target holds them at 1 only up to rounding.
+    """
+    loss = victim.loss
+    scores, size = product(data.X, target.coef)
+    scores = scores + target.intercept
+    along = product(data.X, v.w)[0] + v.b
+    if not loss.classification:
+        terms = 2.0 * (scores - data.y) * along
+        worst = np.zeros(data.n_samples, dtype=bool)
+    else:
+        margins, along = scores * data.y, along * data.y
+        worst = _may_be_at_kink(loss, margins, size + abs(target.intercept))
+        terms = -_weight_anywhere(loss, margins) * along
+    fixed = (terms * data.sample_weight).where(~worst, 0.0).sum()
+    shared = (-along * data.sample_weight).where(worst, 0.0).at_least(0.0).sum()
+    n_rows = Interval.of(data.sample_weight).sum()
+    rho = _reciprocal(victim.C) + victim.kappa * n_rows
+    return -(fixed + rho * penalty_slope(victim, target, v)) - shared
+
+
+def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarray:
+    if loss.smooth:
+        return np.zeros(margins.lower.shape, dtype=bool)
+    near = BOUNDARY * (1.0 + np.abs(margins.upper) + size)
+    return (margins.lower <= 1.0 + near) & (margins.upper >= 1.0 - near)
+
+
+def _weight_anywhere(loss: Loss, margins: Interval) -> Interval:
+    """q, which is 0 beyond its range; at the hinge's kink the value of the active side."""
+    weight = WEIGHTS[loss.name]
+    if weight.high == np.inf:
+        return weight.value(margins)
+    inside = Interval(np.minimum(margins.lower, weight.high), np.minimum(margins.upper, weight.high))
+    if not loss.smooth:
+        return weight.value(inside).where(margins.lower <= weight.high, 0.0)
+    return weight.value(inside).at_least(0.0)
+
+
+def _reciprocal(C: float | None) -> Interval:
+    return Interval.of(0.0) if C is None or np.isinf(C) else 1.0 / Interval.of(C)
+
+
+def penalty_slope(victim: Victim, target: LinearModel, v: Direction) -> Interval:
+    """``<grad R, v>``."""
+    along = dot(target.coef, v.w)
+    if victim.intercept != "regularized":
+        return along
+    scale = Interval.of(victim.intercept_scaling)
+    return along + Interval.of(target.intercept) * v.b / (scale * scale)

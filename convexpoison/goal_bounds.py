@@ -1,0 +1,380 @@
+"""How many added points it takes at least to reach a goal: flip a prediction, get a whole set of rows wrong.
+
+A bound for a target model says what *that* model costs. A goal is reached by many models, and a bound for it must hold for
+all of them: with fewer than ``bound.n_points`` added points **no** optimum of the victim reaches the goal, so the
+prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_certificate`; this module looks
+for the reference models and slopes that make it strong, by block ascent: a constrained fit for the slopes, then a reference
+for them. What it finds may be far from the cheapest attack, but it is never above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from convexpoison.data import TrainingData, check_rows
+from convexpoison.goal_certificate import Barrier, Ground
+from convexpoison.goal_fit import GoalFitter
+from convexpoison.goal_reference import better_reference
+from convexpoison.goals import Flip, Misclassify
+from convexpoison.losses import FloatArray
+from convexpoison.model import LinearModel
+from convexpoison.spaces import Space
+from convexpoison.victim import Victim
+
+_PRECISION = 1e-3
+"""Relative precision to which a barrier's reach is found."""
+_WORTHWHILE = 1.01
+"""Growth of the bound for which another round is tried."""
+_LIMIT = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A barrier and the numbers of points that it excludes: from ``first`` to ``last``, both included."""
+
+    barrier: Barrier
+    first: float
+    last: float
+
+    def holds(self) -> bool:
+        """Evaluate it again; between the ends the excess is concave."""
+        return all(self.barrier.excess(m) > 0.0 for m in (self.first, self.last))
+
+
+@dataclass(frozen=True, eq=False)
+class GoalBound:
+    """No attack with fewer than ``n_points`` added points reaches the goal.
+
+    Attributes
+    ----------
+    value : float
+        The bound itself; 0 says nothing.
+    goal : Flip or Misclassify
+    clean : LinearModel
+        What the victim learns without poison.
+    references : tuple of LinearModel
+        The reference models of the proof, one a section.
+    constrained : LinearModel or None
+        The fit that reaches the goal and whose slopes the last section uses.
+    proof : tuple of Section
+        Together they exclude every number of points from 0 to ``value``.
+    certified : bool
+        Whether the sections held when they were evaluated again, from the data and by formula alone.
+    method : str
+        "reference_model", or "trivial" where nothing could be proven.
+    seconds : float
+    """
+
+    value: float
+    goal: Flip | Misclassify
+    clean: LinearModel
+    references: tuple[LinearModel, ...]
+    constrained: LinearModel | None
+    proof: tuple[Section, ...]
+    certified: bool
+    method: str
+    seconds: float
+
+    def __float__(self) -> float:
+        return self.value
+
+    @property
+    def n_points(self) -> int:
+        """The least whole number of points that the bound allows."""
+        return int(np.ceil(self.value))
+
+    def verify(self) -> bool:
+        """Whether the sections follow on one another from 0 to the value, and hold."""
+        ends = [0.0, *(section.last for section in self.proof)]
+        linked = all(section.first <= end for section, end in zip(self.proof, ends, strict=False))
+        return linked and ends[-1] == self.value and all(section.holds() for section in self.proof)
+
+    def __repr__(self) -> str:
+        return f"GoalBound({self.value:.6g}, certified={self.certified}, method={self.method!r})"
+
+
+def goal_bound(
+    goal: Flip | Misclassify,
+    victim: Victim,
+    data: Any,
+    space: Space | None = None,
+    *,
+    rounds: int = 3,
+    sample_weight: Any = None,
+) -> GoalBound:
+    """How many added points it takes at least before any optimum of the victim reaches the goal.
+
+    Parameters
+    ----------
+    goal : Flip or Misclassify
+    victim : Victim
+        A classifier with regularisation.
+    data : pair (X, y) or TrainingData
+        The clean rows.
+    space : Space, optional
+        Where added points may lie; inferred from X where not given. Integer columns count as intervals, balls and slabs as
+        far as they bound the box, and the user's own constraints not at all: the bound stays valid and may be weaker.
+    rounds : int
+        How often the reference model is improved.
+
+    Returns
+    -------
+    GoalBound
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something given cannot be used.
+
+    Notes
+    -----
+    Without regularisation or in an unbounded space nothing is proven, and the bound is 0.
+
+    Examples
+    --------
+    >>> import convexpoison as cp
+    >>> from convexpoison.goal_bounds import goal_bound
+    >>> digits = cp.datasets.load("digits_17")
+    >>> victim = cp.Victim("hinge", C_R=0.05)
+    >>> bound = goal_bound(cp.goals.Flip(digits.X_test[60]), victim, digits.train, digits.space)
+    >>> bound.n_points
+    13
+    """
+    if not isinstance(goal, (Flip, Misclassify)):
+        raise TypeError(
+            f"a bound needs a goal that is convex in the model: Flip or Misclassify; got {type(goal).__name__}"
+        )
+    _check_rounds(rounds)
+    start = perf_counter()
+    with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
+        search = _Search.of(victim, data, space, sample_weight)
+        return search.bound(goal.bind(search.clean), rounds, start)
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """How many added points the predictions of a set of rows survive at least.
+
+    Attributes
+    ----------
+    n_points : int array of shape (n_rows,)
+        With fewer points than this the row's prediction cannot be changed.
+    values : array of shape (n_rows,)
+        The bounds before they are rounded up.
+    margins : array of shape (n_rows,)
+        Distance of the row's score from 0 under the clean model, in units of the score.
+    predictions : array of shape (n_rows,)
+        What the clean model says.
+    certified : bool
+        Whether every bound was evaluated again and held.
+    seconds : float
+    """
+
+    n_points: np.ndarray
+    values: FloatArray
+    margins: FloatArray
+    predictions: np.ndarray
+    certified: bool
+    seconds: float
+
+    def curve(self) -> tuple[np.ndarray, FloatArray]:
+        """See :func:`robustness_curve`."""
+        return robustness_curve(self.n_points)
+
+    def to_frame(self) -> Any:
+        """One row a prediction, as a pandas DataFrame."""
+        from convexpoison.errors import optional_import
+
+        pandas = optional_import("pandas", "frame", "to_frame")
+        columns = ("n_points", "values", "margins", "predictions")
+        return pandas.DataFrame({name: getattr(self, name) for name in columns})
+
+
+def certified_robustness(
+    X: Any,
+    victim: Victim,
+    data: Any,
+    space: Space | None = None,
+    *,
+    rounds: int = 1,
+    n_jobs: int | None = None,
+    sample_weight: Any = None,
+) -> Robustness:
+    """How many added points the victim's prediction of every row survives at least.
+
+    The same bounds as ``goal_bound(Flip(row), ...)``, with the clean fit shared.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or DataFrame of shape (n_rows, n_features)
+    victim, data, space, rounds : see :func:`goal_bound`
+    n_jobs : int, optional
+        Processes, as in joblib.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something given cannot be used.
+    """
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    start = perf_counter()
+    _check_rounds(rounds)
+    with threadpool_limits(1, user_api="blas"):
+        search = _Search.of(victim, data, space, sample_weight)
+    rows, _ = check_rows(X, search.ground.data.n_features)
+    parts = np.array_split(np.arange(rows.shape[0]), min(rows.shape[0], 4 * effective_n_jobs(n_jobs)))
+    done = Parallel(n_jobs=n_jobs)(delayed(_bounds_of)(search, rows[part], rounds) for part in parts)
+    values = np.concatenate([part[0] for part in done])
+    return Robustness(
+        n_points=np.ceil(values).astype(np.int64),
+        values=values,
+        margins=np.abs(search.clean.decision_function(rows)),
+        predictions=search.clean.predict(rows),
+        certified=all(part[1] for part in done),
+        seconds=perf_counter() - start,
+    )
+
+
+def robustness_curve(n_points: Any) -> tuple[np.ndarray, FloatArray]:
+    """Numbers of added points, and the fraction of rows whose prediction survives that many.
+
+    Parameters
+    ----------
+    n_points : int array of shape (n_rows,)
+        With fewer points than this a row's prediction cannot be changed.
+
+    Returns
+    -------
+    n : int array
+        0 and every number at which the fraction falls.
+    fraction : array of the same shape
+        Never rising.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    least = np.sort(np.asarray(n_points).ravel())
+    if not least.size:
+        raise ValueError("a curve needs at least one row")
+    n = np.unique(np.append(0, least))
+    return n, 1.0 - np.searchsorted(least, n, side="right") / least.size
+
+
+def _bounds_of(search: _Search, rows: Any, rounds: int) -> tuple[FloatArray, bool]:
+    with threadpool_limits(1, user_api="blas"):
+        dense = rows.toarray() if hasattr(rows, "toarray") else rows
+        fitter = GoalFitter(search.ground.victim, search.ground.data, 1)
+        found = [search.bound(Flip(row).bind(search.clean), rounds, perf_counter(), fitter) for row in dense]
+    return np.array([float(bound) for bound in found]), all(bound.certified for bound in found)
+
+
+def _check_rounds(rounds: int) -> None:
+    if rounds != int(rounds) or rounds < 0:
+        raise ValueError(f"rounds must be a whole number and not negative; got {rounds}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What the bounds of several goals share."""
+
+    ground: Ground
+    clean: LinearModel
+
+    @classmethod
+    def of(cls, victim: Victim, data: Any, space: Space | None, sample_weight: Any) -> _Search:
+        if not victim.loss.classification:
+            raise ValueError("goals are about predicted classes; this victim is a regression")
+        rows = TrainingData.from_user(data, sample_weight=sample_weight)
+        if space is None:
+            space = Space.infer(data.X if isinstance(data, TrainingData) else data[0])
+        if space.n_features != rows.n_features:
+            raise ValueError(f"the space has {space.n_features} columns and the data have {rows.n_features}")
+        return cls(Ground(victim, rows, space), victim.trainer(rows).model)
+
+    def bound(self, goal: Flip | Misclassify, rounds: int, start: float, fitter: GoalFitter | None = None) -> GoalBound:
+        g = self.ground
+        X, labels = goal.half_spaces(g.data)
+        sections: tuple[Section, ...] = ()
+        constrained = None
+        provable = g.bounded and bool(g.victim.rho(g.data.n_rows) > 0.0)
+        if provable and (labels * self.clean.decision_function(X) > 0.0).any():
+            fitter = fitter if fitter is not None else GoalFitter(g.victim, g.data, labels.size)
+            sections, constrained = self._ascend(fitter, X, labels, rounds)
+        bound = GoalBound(
+            value=sections[-1].last if sections else 0.0,
+            goal=goal,
+            clean=self.clean,
+            references=tuple(self._model(section.barrier.theta) for section in sections),
+            constrained=constrained,
+            proof=sections,
+            certified=False,
+            method="reference_model" if sections else "trivial",
+            seconds=0.0,
+        )
+        return replace(bound, certified=bound.verify(), seconds=perf_counter() - start)
+
+    def _ascend(
+        self, fitter: GoalFitter, X: FloatArray, labels: FloatArray, rounds: int
+    ) -> tuple[tuple[Section, ...], LinearModel | None]:
+        """Block ascent; sections are kept as far as later ones need them to start from."""
+        g = self.ground
+        theta = clean = np.append(self.clean.coef, [self.clean.intercept] * (g.metric.size - self.clean.coef.size))
+        sections: tuple[Section, ...] = ()
+        start, best = clean, None
+        for k in range(rounds + 1):
+            reach = sections[-1].last if sections else 0.0
+            fit = fitter.fit(X, labels, theta, g.ridge(reach), start)
+            barrier = Barrier(g, theta, fit.slopes, g.pulls(X, labels, fit.pull))
+            longer = _extend(sections, barrier)
+            if longer is sections:
+                break
+            sections, start, best = longer, fit.theta, self._model(fit.theta)
+            last = sections[-1].last
+            if k == rounds or last <= _WORTHWHILE * reach:
+                break
+            theta = better_reference(barrier, 1.05 * last, barrier.pulls.sum(axis=0))
+        return sections, best
+
+    def _model(self, theta: FloatArray) -> LinearModel:
+        d = self.clean.coef.size
+        return LinearModel(theta[:d], float(theta[d:].sum()), self.clean.classes)
+
+
+def _extend(sections: tuple[Section, ...], barrier: Barrier) -> tuple[Section, ...]:
+    """The sections with this barrier's, where that reaches further; alone, where it needs no others to start from."""
+    reach = sections[-1].last if sections else 0.0
+    if not barrier.excess(reach) > 0.0:
+        return sections
+    last = _reach(barrier, reach)
+    if not last > reach:
+        return sections
+    if reach == 0.0 or barrier.excess(0.0) > 0.0:
+        return (Section(barrier, 0.0, last),)
+    return (*sections, Section(barrier, reach, last))
+
+
+def _reach(barrier: Barrier, start: float) -> float:
+    """About the largest m with a positive excess, from one that has, which is concave in m."""
+    low, step = start, max(1.0, 0.25 * start)
+    height = barrier.excess(low)
+    high = low + step
+    while (depth := barrier.excess(high)) > 0.0:
+        if high > _LIMIT:
+            return high
+        low, height, step = high, depth, 2.0 * step
+        high = low + step
+    while high - low > _PRECISION * high and high > 1e-9:
+        # A secant of a concave function lies below it, so that only the lower end would ever move: a little further on.
+        share = min(max(1.1 * height / (height - depth), 0.1), 0.9)
+        m = low + share * (high - low)
+        value = barrier.excess(m)
+        low, height, high, depth = (m, value, high, depth) if value > 0.0 else (low, height, m, value)
+    return low
