@@ -250,15 +250,20 @@ def demo(out: Path, as_json: bool) -> None:
 
     task = load_task(dataset="digits_17", target_error=0.15)
     result = cp.attack(task.target, task.train, victim=task.victim, space=task.space, test_data=task.test, eps=0.1)
+    optimal = cp.attack(task.target, task.train, victim=task.victim, space=task.space, method="optimal")
     out.mkdir(parents=True, exist_ok=True)
     run, plot = out / "run.npz", out / "demo.png"
     write(result, run, plot)
     if as_json:
-        print_json(attack_facts(result, task, run, plot))
+        print_json(attack_facts(result, task, run, plot) | {"optimal": optimal.to_dict()})
         return
     click.echo("How many poisoned rows does it take to turn a linear SVM, 1 against 7 on 8 x 8 digits,")
     click.echo("into a model of the attacker's choice?\n")
     report(result, task, run, plot)
+    click.echo(
+        f"\nThe target itself: {optimal.n_points} points ({optimal.n_distinct} distinct) make the victim learn it exactly, "
+        f"and no attack can with fewer than {optimal.bound.n_points:.0f} (certified)."
+    )
 
 
 @main.command()

@@ -2,9 +2,9 @@
 
 A bound for a target model says what *that* model costs. A goal is reached by many models, and a bound for it must hold for
 all of them: with fewer than ``bound.n_points`` added points **no** optimum of the victim reaches the goal, so the
-prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_certificate`; this module looks
-for the reference models and slopes that make it strong, by block ascent: a constrained fit for the slopes, then a reference
-for them. What it finds may be far from the cheapest attack, but it is never above it.
+prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_certificate`; what
+makes it strong is found in :mod:`convexpoison.goal_search`. The bound may be far from the cheapest attack, but it is never
+above it.
 """
 
 from __future__ import annotations
@@ -16,34 +16,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.data import TrainingData, check_rows
-from convexpoison.goal_certificate import Barrier, Ground
+from convexpoison.data import check_rows
 from convexpoison.goal_fit import GoalFitter
-from convexpoison.goal_reference import better_reference
+from convexpoison.goal_search import Search, Section
 from convexpoison.goals import Flip, Misclassify
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
-
-_PRECISION = 1e-3
-"""Relative precision to which a barrier's reach is found."""
-_WORTHWHILE = 1.01
-"""Growth of the bound for which another round is tried."""
-_LIMIT = 1e9
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A barrier and the numbers of points that it excludes: from ``first`` to ``last``, both included."""
-
-    barrier: Barrier
-    first: float
-    last: float
-
-    def holds(self) -> bool:
-        """Evaluate it again; between the ends the excess is concave."""
-        return all(self.barrier.excess(m) > 0.0 for m in (self.first, self.last))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +132,8 @@ def goal_bound(
     _check_rounds(rounds)
     start = perf_counter()
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
-        search = _Search.of(victim, data, space, sample_weight)
-        return search.bound(goal.bind(search.clean), rounds, start)
+        search = Search.of(victim, data, space, sample_weight)
+        return _bound(search, goal.bind(search.clean), rounds, start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +206,7 @@ def certified_robustness(
     start = perf_counter()
     _check_rounds(rounds)
     with threadpool_limits(1, user_api="blas"):
-        search = _Search.of(victim, data, space, sample_weight)
+        search = Search.of(victim, data, space, sample_weight)
     rows, _ = check_rows(X, search.ground.data.n_features)
     parts = np.array_split(np.arange(rows.shape[0]), min(rows.shape[0], 4 * effective_n_jobs(n_jobs)))
     done = Parallel(n_jobs=n_jobs)(delayed(_bounds_of)(search, rows[part], rounds) for part in parts)
@@ -268,11 +248,11 @@ def robustness_curve(n_points: Any) -> tuple[np.ndarray, FloatArray]:
     return n, 1.0 - np.searchsorted(least, n, side="right") / least.size
 
 
-def _bounds_of(search: _Search, rows: Any, rounds: int) -> tuple[FloatArray, bool]:
+def _bounds_of(search: Search, rows: Any, rounds: int) -> tuple[FloatArray, bool]:
     with threadpool_limits(1, user_api="blas"):
         dense = rows.toarray() if hasattr(rows, "toarray") else rows
-        fitter = GoalFitter(search.ground.victim, search.ground.data, 1)
-        found = [search.bound(Flip(row).bind(search.clean), rounds, perf_counter(), fitter) for row in dense]
+        fitter = search.fitter(1)
+        found = [_bound(search, Flip(row).bind(search.clean), rounds, perf_counter(), fitter) for row in dense]
     return np.array([float(bound) for bound in found]), all(bound.certified for bound in found)
 
 
@@ -281,100 +261,23 @@ def _check_rounds(rounds: int) -> None:
         raise ValueError(f"rounds must be a whole number and not negative; got {rounds}")
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """What the bounds of several goals share."""
-
-    ground: Ground
-    clean: LinearModel
-
-    @classmethod
-    def of(cls, victim: Victim, data: Any, space: Space | None, sample_weight: Any) -> _Search:
-        if not victim.loss.classification:
-            raise ValueError("goals are about predicted classes; this victim is a regression")
-        rows = TrainingData.from_user(data, sample_weight=sample_weight)
-        if space is None:
-            space = Space.infer(data.X if isinstance(data, TrainingData) else data[0])
-        if space.n_features != rows.n_features:
-            raise ValueError(f"the space has {space.n_features} columns and the data have {rows.n_features}")
-        return cls(Ground(victim, rows, space), victim.trainer(rows).model)
-
-    def bound(self, goal: Flip | Misclassify, rounds: int, start: float, fitter: GoalFitter | None = None) -> GoalBound:
-        g = self.ground
-        X, labels = goal.half_spaces(g.data)
-        sections: tuple[Section, ...] = ()
-        constrained = None
-        provable = g.bounded and bool(g.victim.rho(g.data.n_rows) > 0.0)
-        if provable and (labels * self.clean.decision_function(X) > 0.0).any():
-            fitter = fitter if fitter is not None else GoalFitter(g.victim, g.data, labels.size)
-            sections, constrained = self._ascend(fitter, X, labels, rounds)
-        bound = GoalBound(
-            value=sections[-1].last if sections else 0.0,
-            goal=goal,
-            clean=self.clean,
-            references=tuple(self._model(section.barrier.theta) for section in sections),
-            constrained=constrained,
-            proof=sections,
-            certified=False,
-            method="reference_model" if sections else "trivial",
-            seconds=0.0,
-        )
-        return replace(bound, certified=bound.verify(), seconds=perf_counter() - start)
-
-    def _ascend(
-        self, fitter: GoalFitter, X: FloatArray, labels: FloatArray, rounds: int
-    ) -> tuple[tuple[Section, ...], LinearModel | None]:
-        """Block ascent; sections are kept as far as later ones need them to start from."""
-        g = self.ground
-        theta = clean = np.append(self.clean.coef, [self.clean.intercept] * (g.metric.size - self.clean.coef.size))
-        sections: tuple[Section, ...] = ()
-        start, best = clean, None
-        for k in range(rounds + 1):
-            reach = sections[-1].last if sections else 0.0
-            fit = fitter.fit(X, labels, theta, g.ridge(reach), start)
-            barrier = Barrier(g, theta, fit.slopes, g.pulls(X, labels, fit.pull))
-            longer = _extend(sections, barrier)
-            if longer is sections:
-                break
-            sections, start, best = longer, fit.theta, self._model(fit.theta)
-            last = sections[-1].last
-            if k == rounds or last <= _WORTHWHILE * reach:
-                break
-            theta = better_reference(barrier, 1.05 * last, barrier.pulls.sum(axis=0))
-        return sections, best
-
-    def _model(self, theta: FloatArray) -> LinearModel:
-        d = self.clean.coef.size
-        return LinearModel(theta[:d], float(theta[d:].sum()), self.clean.classes)
-
-
-def _extend(sections: tuple[Section, ...], barrier: Barrier) -> tuple[Section, ...]:
-    """The sections with this barrier's, where that reaches further; alone, where it needs no others to start from."""
-    reach = sections[-1].last if sections else 0.0
-    if not barrier.excess(reach) > 0.0:
-        return sections
-    last = _reach(barrier, reach)
-    if not last > reach:
-        return sections
-    if reach == 0.0 or barrier.excess(0.0) > 0.0:
-        return (Section(barrier, 0.0, last),)
-    return (*sections, Section(barrier, reach, last))
-
-
-def _reach(barrier: Barrier, start: float) -> float:
-    """About the largest m with a positive excess, from one that has, which is concave in m."""
-    low, step = start, max(1.0, 0.25 * start)
-    height = barrier.excess(low)
-    high = low + step
-    while (depth := barrier.excess(high)) > 0.0:
-        if high > _LIMIT:
-            return high
-        low, height, step = high, depth, 2.0 * step
-        high = low + step
-    while high - low > _PRECISION * high and high > 1e-9:
-        # A secant of a concave function lies below it, so that only the lower end would ever move: a little further on.
-        share = min(max(1.1 * height / (height - depth), 0.1), 0.9)
-        m = low + share * (high - low)
-        value = barrier.excess(m)
-        low, height, high, depth = (m, value, high, depth) if value > 0.0 else (low, height, m, value)
-    return low
+def _bound(
+    search: Search, goal: Flip | Misclassify, rounds: int, start: float, fitter: GoalFitter | None = None
+) -> GoalBound:
+    X, labels = goal.half_spaces(search.ground.data)
+    sections: tuple[Section, ...] = ()
+    constrained = None
+    if search.provable and (labels * search.clean.decision_function(X) > 0.0).any():
+        sections, constrained = search.ascend(fitter or search.fitter(labels.size), X, labels, rounds)
+    bound = GoalBound(
+        value=sections[-1].last if sections else 0.0,
+        goal=goal,
+        clean=search.clean,
+        references=tuple(search.model(section.barrier.theta) for section in sections),
+        constrained=constrained,
+        proof=sections,
+        certified=False,
+        method="reference_model" if sections else "trivial",
+        seconds=0.0,
+    )
+    return replace(bound, certified=bound.verify(), seconds=perf_counter() - start)

@@ -22,8 +22,9 @@ the diagonal of the Hessian of R. For **every** reference model theta:
 
    over theta' in T (multipliers nu >= 0) and x is a sum over columns, each the least of two parabolas' minima.
 
-If that number, ``excess(m)``, is positive, no m points reach T. For a fixed theta it is the least of functions that are affine
-in m, ``m q`` and nu together, so it is concave in m: positive at two numbers of points, it is positive between them.
+If that number, ``excess(m)``, is positive, no m points reach T. And if it is positive for m_1 and m_2 points with the same
+reference, no number of points between reaches T: for every theta' what 1 says of it is affine in the number of points, so a
+contradiction at both ends is one between.
 
 Step 1 without the quadratic term and with q = 0 compares the least clean objective that reaches the goal with the largest
 poisoned one (the upper bound of Steinhardt, Koh and Liang, "Certified Defenses for Data Poisoning Attacks", 2017).

@@ -70,8 +70,10 @@ def dearest(victim: Victim, target: LinearModel, space: Space, v: Direction) -> 
 
     Raises
     ------
+    ValueError
+        If a column is unbounded.
     SolverError
-        If a space with slabs or balls is empty or unbounded.
+        If a space with slabs or balls is empty.
     """
     found = prices(victim, target, space, v)
     return replace(max(found, key=lambda price: price.value), upper=max(price.upper for price in found))
@@ -82,6 +84,7 @@ def prices(victim: Victim, target: LinearModel, space: Space, v: Direction) -> l
 
     The largest ``upper`` bounds h(v); a ``value`` of ``-inf`` means that no point of that label has loss.
     """
+    _check_bounded(space)
     penalty_w, penalty_b = victim.penalty_gradient(target)
     growth = victim.kappa * float(penalty_w @ v.w + penalty_b * v.b)
     sizes = victim.kappa * float(np.abs(penalty_w) @ np.abs(v.w) + abs(penalty_b * v.b))
@@ -94,6 +97,15 @@ def prices(victim: Victim, target: LinearModel, space: Space, v: Direction) -> l
     if not victim.loss.smooth and has_point_without_loss(target, space):
         found.append(Price(growth, most, None, 0.0, 0.0))
     return found
+
+
+def _check_bounded(space: Space) -> None:
+    bounded = np.isfinite(bounded_box(space)).all(axis=0)
+    if not bounded.all():
+        raise ValueError(
+            f"column {int(np.argmin(bounded))} of the space is unbounded (constraints of your own are left out of a bound); "
+            "give every column finite bounds with Space.box"
+        )
 
 
 def has_point_without_loss(target: LinearModel, space: Space) -> bool:

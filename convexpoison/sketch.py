@@ -80,7 +80,7 @@ def sketch(
     while True:
         outside, (points, *inside) = drawing.outside(), drawing.inside()
         above, below = top(*outside), top(*inside)
-        if above.value - below.value <= _GAP * max(size, abs(above.value)):
+        if above.value in (below.value, -np.inf) or above.value - below.value <= _GAP * max(size, abs(above.value)):
             break
         if not drawing.refine(_place(outside.v, above), *inside):
             break

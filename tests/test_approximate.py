@@ -175,10 +175,10 @@ def test_models_with_the_same_loss_are_close_at_eps_0():
     """One column of the group is always 1, so the group's coefficients and the intercept can be traded; the victim settles
     that by its regulariser and never learns such a target itself."""
     _rng, victim, data, induced = case(3, 0, space=ONE_HOT)
-    traded = cp.LinearModel([*induced.coef, 0.0, 0.2, 0.2, 0.2], induced.intercept - 0.2)
+    traded = cp.LinearModel(induced.coef + np.array([0.0, 0.2, 0.2, 0.2]), induced.intercept - 0.2)
     problem = MassProblem(victim, data, traded, ONE_HOT)
     assert abs(difference(victim, induced, traded, ONE_HOT)) < 1e-12
-    assert tight_bound(problem).value == np.inf
+    assert tight_bound(problem).value > 1e6  # inf but for rounding
     assert eps_close_bound(problem, 0.0).value <= 4
 
 

@@ -92,7 +92,7 @@ def test_exact_over_boxes_and_hulls_against_all_segments(seed, loss, hull):
     assert price.value <= price.upper <= price.value + 1e-9 * size
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seed=seeds, loss=st.sampled_from(sorted(LOSSES)), parts=st.sets(st.sampled_from(["one_hot", "slab"])))
 def test_the_value_is_that_of_its_point(seed, loss, parts):
     rng = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def test_the_value_is_that_of_its_point(seed, loss, parts):
     assert found == pytest.approx(price.value, rel=1e-4, abs=1e-4)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=seeds, loss=st.sampled_from(sorted(LOSSES)), hull=st.booleans())
 def test_tight_over_slabs_and_never_below_any_point(seed, loss, hull):
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def test_hinge_against_linear_programs(parts, rng):
             if solution.optimal:
                 assert price.value == pytest.approx(solution.objective - y * v.b + growth, abs=1e-7)
             else:
-                assert price.value == -np.inf or parts
+                assert price.value == -np.inf
 
 
 def test_scaled_directions_have_scaled_prices(rng):
@@ -212,5 +212,13 @@ def test_the_range_of_scores_holds_all_points(rng):
 
 def test_an_unbounded_space_is_refused(rng):
     victim, target, v = question(rng, "hinge", 2)
-    with pytest.raises(SolverError, match="finite bounds"):
-        dearest(victim, target, cp.Space.box(-np.inf, np.inf, 2).with_slab([1, 1], 0, 1), v)
+    everything = cp.Space.box(-np.inf, np.inf, 2)
+    for space in (everything.with_slab([1, 1], 0, 1), everything.with_constraints(lambda x: [x <= 1, x >= 0])):
+        with pytest.raises(ValueError, match="finite bounds"):
+            dearest(victim, target, space, v)
+
+
+def test_an_empty_space_is_refused(rng):
+    victim, target, v = question(rng, "hinge", 2)
+    with pytest.raises(SolverError, match="no point satisfies"):
+        dearest(victim, target, cp.Space.box(0, 1, 2).with_slab([1, 1], 1.5).with_slab([1, -1], 0.9), v)
