@@ -126,7 +126,7 @@ def read_rows(path: Path, label: str | None) -> tuple[Any, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
     if path.suffix == ".npz":
-        arrays = _read_npz(path, ("X", "y"))
+        arrays = read_npz(path, ("X", "y"))
         return arrays["X"], arrays["y"]
     table = optional_import("pandas", "frame", "reading a CSV file").read_csv(path)
     if label is None or label not in table.columns:
@@ -139,7 +139,7 @@ def _load_target(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
     if path.suffix == ".npz":
-        arrays = _read_npz(path, ("coef", "intercept"))
+        arrays = read_npz(path, ("coef", "intercept"))
         return arrays["coef"], arrays["intercept"]
     import joblib
 
@@ -149,7 +149,7 @@ def _load_target(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as an estimator saved by joblib.dump ({error})") from error
 
 
-def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as z:
             arrays = dict(z)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.cli_input import _read_npz, read_rows
+from convexpoison.cli_input import read_npz, read_rows
 
 _CSR = ("data", "indices", "indptr", "shape")
 """The arrays that :func:`scipy.sparse.save_npz` writes."""
@@ -24,7 +24,7 @@ def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndar
     """
     if path.suffix != ".npz" or not path.is_file():
         return *read_rows(path, label), None
-    arrays = _read_npz(path, ("y",))
+    arrays = read_npz(path, ("y",))
     if "X" in arrays:
         X: Any = arrays["X"]
     elif all(name in arrays for name in _CSR):

@@ -54,7 +54,7 @@ def upper_bound(question: Question, proposal: Proposal) -> float:
     float
         ``inf`` if the box stays unbounded when its slabs and balls are taken into account.
     """
-    domain = _Domain.of(question.space)
+    domain = Domain.of(question.space)
     if not isinstance(question.loss, Hinge):
         return max(_bound_of_ranges(question, domain, y) for y in question.responses)
     value = question.value_at(proposal.point, proposal.label)
@@ -64,13 +64,13 @@ def upper_bound(question: Question, proposal: Proposal) -> float:
 
 def linear_upper_bound(space: Space, c: FloatArray) -> float:
     """An upper bound on ``c @ x`` over the space, with the same multipliers and the same omissions."""
-    return _linear(_Domain.of(space), np.asarray(c, dtype=np.float64))
+    return _linear(Domain.of(space), np.asarray(c, dtype=np.float64))
 
 
 # -------------------------------------------------------------------- what is bounded
 
 
-def _hinge(question: Question, domain: _Domain, y: float, active: bool, goal: float) -> float:
+def _hinge(question: Question, domain: Domain, y: float, active: bool, goal: float) -> float:
     """``a - lam a'`` (active) or ``-lam a'`` for one label, with the best lam in [0, 1]."""
     model, reference = question.model, question.reference
     share = float(active)
@@ -96,7 +96,7 @@ def _hinge(question: Question, domain: _Domain, y: float, active: bool, goal: fl
     )
 
 
-def _linear(domain: _Domain, c: FloatArray) -> float:
+def _linear(domain: Domain, c: FloatArray) -> float:
     def oracle(z: FloatArray) -> tuple[float, FloatArray]:
         value, _, gradient = domain.bound(c, np.abs(c), z)
         return value, gradient
@@ -105,7 +105,7 @@ def _linear(domain: _Domain, c: FloatArray) -> float:
     return minimize(oracle, np.zeros(radii.size), radii, lower, upper, tol=0.1 * _TIGHT)
 
 
-def _bound_of_ranges(question: Question, domain: _Domain, y: float) -> float:
+def _bound_of_ranges(question: Question, domain: Domain, y: float) -> float:
     """Largest loss under the model less smallest loss under the reference: a convex loss is largest at an end of the
     range of its argument, and smallest at the largest margin or at the residual nearest to 0."""
     ends = []
@@ -122,7 +122,7 @@ def _bound_of_ranges(question: Question, domain: _Domain, y: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Domain:
+class Domain:
     """A space without integers and constraints: its box (cut by balls and slabs where that bounds it), one-hot hulls,
     slabs as rows of ``normals`` and balls as rows of ``centers``."""
 
@@ -135,7 +135,7 @@ class _Domain:
     radii: FloatArray
 
     @classmethod
-    def of(cls, space: Space) -> _Domain:
+    def of(cls, space: Space) -> Domain:
         slabs = tuple(slab for slab in space.slabs if np.isfinite([slab.lower, slab.upper]).any())
         lower, upper = bounded_box(space)
         return cls(

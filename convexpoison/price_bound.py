@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convexpoison.dual_bound import _Domain, bounded_box
+from convexpoison.dual_bound import Domain, bounded_box
 from convexpoison.ellipsoid import minimize
 from convexpoison.enclosures import WEIGHTS, Weight, penalty_slope
 from convexpoison.intervals import Interval, dot, exp
@@ -191,7 +191,7 @@ class _Problem:
 
     def search(self) -> Multipliers:
         """Good multipliers: the bound is a convex function of them, whose values and subgradients need no rigour here."""
-        domain = _Domain.of(self.space)
+        domain = Domain.of(self.space)
         sign, pull, response = self.side
         w, shift = sign * self.target.coef, sign * (self.target.intercept - response)
         radii, lower, upper = domain.multipliers(self.v.w)

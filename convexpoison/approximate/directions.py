@@ -29,8 +29,9 @@ from convexpoison.tight import MassProblem, Slice, TightBound
 _ROUNDS = 30
 _CLOSED = 1e-7
 """Relative gap at which no better direction is looked for."""
-_IDLE = 3
-"""Rounds without progress after which the search ends; smooth losses propose with slightly other atoms than they prove."""
+_PROGRESS, _IDLE = 1e-4, 3
+"""Relative progress that is worth a round, and rounds without it after which the search for smooth losses ends: they propose
+with slightly other atoms than they prove."""
 ROUNDING = 1e-12
 """Allowance for rounding, relative to the size of the sums: subtracted from numerators, added to denominators."""
 
@@ -156,13 +157,15 @@ def search(
         slices = [Slice(m.label, float(coef @ m.point)) for m in tight.attack if m.point is not None]
     moves: tuple[Direction, ...] = ()
     best, v_best, idle = 0.0, None, 0
-    for _ in range(_ROUNDS if slices else 0):
+    # No neighbourhood costs more than the target itself.
+    nothing_to_gain = known >= (1.0 - _PROGRESS * smooth - _CLOSED) * tight.value
+    for _ in range(0 if nothing_to_gain or not slices else _ROUNDS):
         solution = highs.solve(problem.program(slices, moves))
         duals = solution.row_duals if solution.optimal else solution.ray
         if not np.isfinite(duals).all() or not duals.size:
             break
         value, v, move, price = problem.prove(problem.direction(duals))
-        idle = 0 if value > best * (1.0 + _CLOSED) else idle + 1
+        idle = 0 if value > best * (1.0 + (_PROGRESS if smooth else _CLOSED)) else idle + 1
         if value > best:
             best, v_best = value, v
         over = time_limit_s is not None and perf_counter() - start >= time_limit_s
