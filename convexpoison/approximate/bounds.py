@@ -178,7 +178,8 @@ def _by_direction(
     best = replace(nothing, value=value, candidates={"direction": value}, direction=v)
     if np.isfinite(value):
         robust, v_robust = search(problem, tight, value, start, time_limit_s)
-        best.candidates["robust"] = robust
+        if v_robust is not None:
+            best.candidates["robust"] = robust
         if robust > value:
             best = replace(best, value=robust, method="robust", direction=v_robust)
     return replace(best, seconds=perf_counter() - start)
