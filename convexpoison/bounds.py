@@ -119,16 +119,15 @@ class BoundProblem:
         """``F(theta_p)`` on the clean rows."""
         return self.victim.objective(self.target, self.data)
 
-    def z(self, theta: LinearModel, objective: float | None = None) -> tuple[float, str]:
-        """``z(theta)``, rounded so that it stays a lower bound (0 where it says nothing), and who solved it.
+    def z(self, theta: LinearModel, objective: float | None = None) -> float:
+        """``z(theta)``, rounded so that it stays a lower bound (0 where it says nothing).
 
         ``objective`` is ``F(theta)`` on the clean rows where it is known already; it is evaluated from the data where not.
         """
         if objective is None:
             objective = self.victim.objective(theta, self.data)
         difference = answer(Question(self.victim.loss, theta, self.target, self.space), solver=self.solver)
-        z = quotient(self.victim, theta, self.target, objective, self.target_objective, difference.upper)
-        return z, difference.solver
+        return quotient(self.victim, theta, self.target, objective, self.target_objective, difference.upper)
 
     @cached_property
     def mass(self) -> MassProblem:

@@ -77,7 +77,7 @@ def _refuse_unattainable(problem: BoundProblem, clean: LinearModel) -> None:
     """Theorem 2 with the clean model and with models between it and the target, before any point is looked for."""
     for fraction in (1.0, 0.1, 0.01):
         theta = problem.target.between(clean, fraction)
-        if not np.isfinite(problem.z(theta)[0]):
+        if not np.isfinite(problem.z(theta)):
             raise UnattainableTargetError(
                 "no number of added points reproduces this target: by Theorem 2 of MTP the clean data prefer another "
                 "model by more than any points of the space can make up for. Choose a target of smaller norm "

@@ -205,5 +205,5 @@ def replay(
 
 def _best_witnesses(problem: BoundProblem, models: list[tuple[LinearModel, float]], most: int = 3) -> list[LinearModel]:
     """The models with the largest z for the induced model."""
-    values = [(problem.z(model, objective)[0], k) for k, (model, objective) in enumerate(models)]
+    values = [(problem.z(model, objective), k) for k, (model, objective) in enumerate(models)]
     return [models[k][0] for value, k in sorted(values, reverse=True)[:most] if value > 0 and np.isfinite(value)]
