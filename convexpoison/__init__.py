@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from convexpoison import datasets, goals, targets
     from convexpoison.api import attack, lower_bound
     from convexpoison.bounds import Bound
-    from convexpoison.certificate import Certificate, certify
     from convexpoison.difference import Difference, max_loss_difference
     from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
-    from convexpoison.goal_bounds import certified_robustness, robustness_curve
+    from convexpoison.goal_bounds.bounds import certified_robustness, robustness_curve
     from convexpoison.model import LinearModel
+    from convexpoison.proofs.certificate import Certificate, certify
     from convexpoison.result import AttackResult
     from convexpoison.spaces import Space
     from convexpoison.victim import Victim
@@ -25,10 +25,10 @@ _HOMES: dict[str, str | None] = {
     "max_loss_difference": "difference",
     "AttackResult": "result",
     "Bound": "bounds",
-    "Certificate": "certificate",
-    "certify": "certificate",
-    "certified_robustness": "goal_bounds",
-    "robustness_curve": "goal_bounds",
+    "Certificate": "proofs.certificate",
+    "certify": "proofs.certificate",
+    "certified_robustness": "goal_bounds.bounds",
+    "robustness_curve": "goal_bounds.bounds",
     "Difference": "difference",
     "LinearModel": "model",
     "Space": "spaces",

@@ -16,13 +16,13 @@ from convexpoison.bounds import Bound, BoundProblem
 from convexpoison.data import TrainingData
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.estimators import ReadTarget, read_target
-from convexpoison.goal_bounds import GoalBound, goal_bound
+from convexpoison.goal_bounds.bounds import GoalBound, goal_bound
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.guarantee import guarantee
+from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
 from convexpoison.result import AttackResult, provenance
 from convexpoison.spaces import Space
-from convexpoison.tight import tight_bound
 from convexpoison.victim import Victim
 
 DEFAULT_EPS = 0.1
@@ -182,7 +182,7 @@ def lower_bound(
         that was fitted to a tolerance.
     method : {"tight", "theorem_2"}
         "tight": the supremum of Theorem 2 of MTP, which is the least mass of points that reproduces the target, by
-        linear programming (:mod:`convexpoison.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
+        linear programming (:mod:`convexpoison.mass.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
         through, and in their directions. A space with constraints of your own takes the second way.
     max_points : int, optional
         For "theorem_2": length of the run; a shorter run is a weaker bound, not a wrong one.

@@ -8,7 +8,7 @@ because at theta_p the poisoned objective is smallest, and n points change the c
 positive numerator over a denominator that is not positive proves that no number of points reproduces theta_p.
 
 The history of an attack holds z; what is told as a bound is the certificate of the direction ``theta - theta_p``, which proves
-at least as much (:mod:`convexpoison.certificate`).
+at least as much (:mod:`convexpoison.proofs.certificate`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.certificate import Certificate, certify
 from convexpoison.data import TrainingData
 from convexpoison.difference import Question, answer
+from convexpoison.mass.problem import MassProblem, TightBound
+from convexpoison.mass.stationarity import Direction
+from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
+from convexpoison.proofs.certificate import Certificate, certify
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, TightBound, tight_bound
 from convexpoison.victim import Victim
 
 _ROUNDING = 64 * np.finfo(float).eps
@@ -150,7 +151,7 @@ class BoundProblem:
         return self.space.constraints is None
 
     def tight(self, time_limit_s: float | None = None) -> Bound:
-        """The best bound there is (:mod:`convexpoison.tight`), or what it has come to when the time is up."""
+        """The best bound there is (:mod:`convexpoison.mass.tight`), or what it has come to when the time is up."""
         return self.proven(tight_bound(self.mass, time_limit_s=time_limit_s))
 
     def proven(self, found: TightBound) -> Bound:

@@ -15,13 +15,13 @@ import scipy.sparse as sp
 
 from convexpoison import __version__
 from convexpoison.bounds import Bound
-from convexpoison.certificate import Certificate
-from convexpoison.certificate_file import arrays_of, fields_of
 from convexpoison.errors import optional_import
 from convexpoison.files import write_npz
 from convexpoison.guarantee import Guarantee
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
+from convexpoison.proofs.certificate import Certificate
+from convexpoison.proofs.certificate_file import arrays_of, fields_of
 from convexpoison.victim import Victim
 
 _FORMAT = 1

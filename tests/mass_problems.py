@@ -11,7 +11,8 @@ from scipy.optimize import lsq_linear
 import convexpoison as cp
 from convexpoison.data import TrainingData
 from convexpoison.losses import LOSSES
-from convexpoison.tight import MassProblem, improve
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.tight import improve
 from tests.solvers.questions import sample
 
 STRENGTHS = ({"C": 0.5}, {"C_R": 0.1})

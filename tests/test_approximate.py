@@ -15,9 +15,10 @@ from convexpoison.approximate import ball_bound, close_attack, eps_close_bound, 
 from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.neighbourhood import Ball, Neighbourhood
 from convexpoison.data import TrainingData
-from convexpoison.pricing import dearest
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, tight_bound
+from convexpoison.mass.pricing import dearest
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.stationarity import Direction
+from convexpoison.mass.tight import tight_bound
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)

@@ -17,15 +17,16 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexpoison.certificate import Certificate, certify
 from convexpoison.data import TrainingData
-from convexpoison.enclosures import resistance
+from convexpoison.mass.pricing import dearest
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.stationarity import Direction, Stationarity
+from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
-from convexpoison.price_bound import Multipliers, Side, price, sides
-from convexpoison.pricing import dearest
+from convexpoison.proofs.certificate import Certificate, certify
+from convexpoison.proofs.enclosures import resistance
+from convexpoison.proofs.price_bound import Multipliers, Side, price, sides
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction, Stationarity
-from convexpoison.tight import MassProblem, tight_bound
 from convexpoison.victim import Victim
 
 LOSSES = ("hinge", "squared_hinge", "logistic", "squared")
@@ -194,7 +195,7 @@ def test_against_many_digits(loss: str, intercept: str, mean: bool) -> None:
 @settings(max_examples=50)
 @given(st.integers(0, 10**6), st.sampled_from(LOSSES), st.sampled_from(INTERCEPTS), st.booleans())
 def test_never_above_the_float_ratio(seed: int, loss: str, intercept: str, mean: bool) -> None:
-    """Next to the sort of :mod:`convexpoison.pricing`, with one-hot groups as well."""
+    """Next to the sort of :mod:`convexpoison.mass.pricing`, with one-hot groups as well."""
     rng, victim = np.random.default_rng(seed), victim_of(loss, intercept, mean)
     d = int(rng.integers(3, 9))
     data = random_rows(rng, victim, 15, d)

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 import convexpoison as cp
-from convexpoison.cli import main
+from convexpoison.cli.commands import main
 from convexpoison.datasets import Dataset
 
 DIGITS = ("--dataset", "digits_17")

@@ -12,10 +12,10 @@ import pytest
 import scipy.sparse as sp
 from click.testing import CliRunner, Result
 
-from convexpoison.certificate import Certificate, certify
-from convexpoison.cli import main
+from convexpoison.cli.commands import main
+from convexpoison.mass.stationarity import Direction
+from convexpoison.proofs.certificate import Certificate, certify
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 

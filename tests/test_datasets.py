@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from convexpoison import adult, data_files, datasets
+from convexpoison import datasets
+from convexpoison.datasets import adult, files
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_original_text_of_adult_has_the_known_hashes(data_folder: Path, tmp_path
         rows = adult.read_rows(data_folder / f"adult_{part}.csv.gz")
         text = comment + "".join(", ".join(row) + stop + "\n" for row in rows) + "\n"
         name = "adult.data" if part == "train" else "adult.test"
-        assert hashlib.sha256(text.encode()).hexdigest() == data_files._UCI_SHA256[name]
+        assert hashlib.sha256(text.encode()).hexdigest() == files._UCI_SHA256[name]
         (tmp_path / name).write_text(text)
         assert adult.read_rows(tmp_path / name) == rows
 
@@ -137,9 +138,9 @@ def test_the_environment_variable_is_looked_at_after_data_home(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVEXPOISON_DATA", str(data_folder))
-    assert data_files.locate("enron1.npz", tmp_path) == data_folder / "enron1.npz"
+    assert files.locate("enron1.npz", tmp_path) == data_folder / "enron1.npz"
     (tmp_path / "enron1.npz").touch()
-    assert data_files.locate("enron1.npz", tmp_path) == tmp_path / "enron1.npz"
+    assert files.locate("enron1.npz", tmp_path) == tmp_path / "enron1.npz"
 
 
 @pytest.mark.parametrize("name", ["mnist_17", "fashion_mnist_1_2", "adult", "enron1", "dogfish"])

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import convexpoison as cp
-from convexpoison.cli import main
+from convexpoison.cli.commands import main
 
 VICTIMS = [
     cp.Victim("hinge", C_R=0.05),

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from convexpoison.data import TrainingData
 from convexpoison.datasets import Dataset
-from convexpoison.goal_bounds import GoalBound, certified_robustness, goal_bound, robustness_curve
-from convexpoison.goal_certificate import Barrier, Ground
-from convexpoison.goal_fit import support
-from convexpoison.goal_search import Section
+from convexpoison.goal_bounds.bounds import GoalBound, certified_robustness, goal_bound, robustness_curve
+from convexpoison.goal_bounds.certificate import Barrier, Ground
+from convexpoison.goal_bounds.fit import support
+from convexpoison.goal_bounds.search import Section
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.losses import get_loss
 from convexpoison.model import LinearModel

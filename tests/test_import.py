@@ -20,7 +20,12 @@ def _loaded_by(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import convexpoison", "from convexpoison import *", "import convexpoison.cli", "import convexpoison.api"],
+    [
+        "import convexpoison",
+        "from convexpoison import *",
+        "import convexpoison.cli.commands",
+        "import convexpoison.api",
+    ],
 )
 def test_nothing_optional_is_loaded(statement: str) -> None:
     loaded = _loaded_by(statement)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convexpoison.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, exp, product, sigmoid
+from convexpoison.proofs.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, exp, product, sigmoid
 
 numbers = st.floats(-1e60, 1e60, allow_subnormal=True)
 vectors = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.errors import SolverError
 from convexpoison.losses import LOSSES
-from convexpoison.pricing import dearest, has_point_without_loss, prices, score_range
+from convexpoison.mass.pricing import dearest, has_point_without_loss, prices, score_range
+from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, space_rows
-from convexpoison.stationarity import Direction
 from tests.solvers.questions import random_space, sample
 
 seeds = st.integers(0, 2**32 - 1)

@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 import convexpoison as cp
 from convexpoison.data import TrainingData
-from convexpoison.stationarity import Direction, Stationarity
+from convexpoison.mass.stationarity import Direction, Stationarity
 
 SMOOTH = ["squared_hinge", "logistic", "squared"]
 STRENGTHS = [{"C": 0.5}, {"C_R": 0.1}]

@@ -13,7 +13,8 @@ import convexpoison as cp
 from convexpoison import datasets
 from convexpoison.data import TrainingData
 from convexpoison.losses import LOSSES
-from convexpoison.tight import MassProblem, tight_bound
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.tight import tight_bound
 from tests.mass_problems import (
     INTERCEPTS,
     STRENGTHS,

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import convexpoison as cp
-from convexpoison import tight
 from convexpoison.bounds import BoundProblem
 from convexpoison.errors import SolverError
+from convexpoison.mass import tight
+from convexpoison.mass.problem import TightBound
+from convexpoison.mass.stationarity import Direction
+from convexpoison.mass.tight import tight_bound
 from convexpoison.solvers.gurobi import licence_status
-from convexpoison.stationarity import Direction
-from convexpoison.tight import TightBound, tight_bound
 from tests.mass_problems import VICTIMS, check, columns, flipped, reachable
 
 # -------------------------------------------------------------------- against independent programs

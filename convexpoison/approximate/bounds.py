@@ -2,7 +2,7 @@
 
 :func:`ball_bound` is for all models within a distance of the target: the honest statement for a model that was fitted to a
 tolerance. :func:`eps_close_bound` is for all models that are eps-close to it in the loss (MTP, Definition 1), the question
-of MTP's Corollary 1. The smaller the radius, the nearer they are to the tight bound (:mod:`convexpoison.tight`).
+of MTP's Corollary 1. The smaller the radius, the nearer they are to the tight bound (:mod:`convexpoison.mass.tight`).
 
 Two kinds of argument are tried: directions (:mod:`~convexpoison.approximate.directions`) and, for eps-closeness, witnesses
 (:mod:`~convexpoison.approximate.witnesses`).
@@ -22,9 +22,10 @@ from convexpoison.approximate.directions import RobustProblem, search
 from convexpoison.approximate.neighbourhood import Ball, Neighbourhood, score_range
 from convexpoison.approximate.witnesses import witness_bounds
 from convexpoison.dual_bound import bounded_box
+from convexpoison.mass.problem import MassProblem, TightBound
+from convexpoison.mass.stationarity import Direction
+from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, TightBound, tight_bound
 
 Kind = Literal["ball", "eps_close"]
 

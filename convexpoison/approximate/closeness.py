@@ -40,12 +40,12 @@ import scipy.sparse as sp
 
 from convexpoison.approximate.neighbourhood import Neighbourhood, Sway, score_range, second_derivative
 from convexpoison.losses import FloatArray
+from convexpoison.mass.pricing import Price
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.pricing import Price
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction
 
 _GRID = np.linspace(-2.0, 2.0, 17)
 """Margins u_0 and u_b that are tried; -1 and 1, which the hinge wants, are among them."""

@@ -4,7 +4,7 @@ For every v (:mod:`~convexpoison.approximate.neighbourhood`)
 
     m >= [min over N of -<dL(theta'; D_c) + rho grad R(theta'), v>] / [max over N and z of <a'(z), v>],
 
-the numerator bounded below and the denominator above. The program is the tight bound's (:mod:`convexpoison.tight`) with more
+the numerator bounded below and the denominator above. The program is the tight bound's (:mod:`convexpoison.mass.tight`) with more
 boundary rows, wider slices of points, and the movement of the regulariser's gradient, ``(rho + kappa m) J Delta``, as a variable:
 any mixture of the moves Delta found so far. Each direction that it proposes brings the move that is worst for it.
 """
@@ -20,11 +20,11 @@ import scipy.sparse as sp
 
 from convexpoison.approximate.neighbourhood import Neighbourhood, second_derivative
 from convexpoison.losses import FloatArray
-from convexpoison.pricing import Price
+from convexpoison.mass.pricing import Price
+from convexpoison.mass.problem import MassProblem, Slice, TightBound
+from convexpoison.mass.stationarity import BOUNDARY, Direction, Stationarity
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
-from convexpoison.stationarity import BOUNDARY, Direction, Stationarity
-from convexpoison.tight import MassProblem, Slice, TightBound
 
 _ROUNDS = 30
 _CLOSED = 1e-7

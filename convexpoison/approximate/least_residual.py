@@ -14,12 +14,12 @@ from scipy.optimize import minimize
 
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.losses import FloatArray
-from convexpoison.pricing import dearest
+from convexpoison.mass.pricing import dearest
+from convexpoison.mass.problem import MassProblem, Slice
+from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.chain import IntArray, Region, Scores
 from convexpoison.solvers.linear_program import LinearProgram
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, Slice
 
 _SLICES = 12
 """Slices of a smooth loss that are generated at most."""

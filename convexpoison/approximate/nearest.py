@@ -1,9 +1,10 @@
 """The model nearest to a target that a given number of points can induce.
 
 Points z_k with counts m_k reproduce the target if the residual ``g + sum c_i pull_i + sum m_k a(z_k)`` is 0 (see
-:mod:`convexpoison.stationarity`). With a budget below the tight bound it cannot be, so its norm is made as small as possible.
-That is the convex KKT attack of Koh et al. (Stronger data poisoning attacks break data sanitization defenses, 2018 and 2022)
-with the split of the budget over the labels, and the gradients of the clean rows at the hinge's kink, chosen as well.
+:mod:`convexpoison.mass.stationarity`). With a budget below the tight bound it cannot be, so its norm is made as small
+as possible. That is the convex KKT attack of Koh et al. (Stronger data poisoning attacks break data sanitization defenses,
+2018 and 2022) with the split of the budget over the labels, and the gradients of the clean rows at the hinge's kink,
+chosen as well.
 
 The norm says how far the induced model can be: the poisoned objective is strongly convex with modulus ``rho(n)`` in the norm
 ``|Delta|_R`` of ``R = |theta|_R^2 / 2``, so a model at which it has a subgradient r lies within ``|r|_R* / rho(n)`` of the
@@ -22,9 +23,9 @@ from convexpoison.approximate.bounds import eps_close_bound
 from convexpoison.approximate.least_residual import Attack, LeastResidual
 from convexpoison.difference import Difference, Question, answer
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import MassProblem
 from convexpoison.model import LinearModel
 from convexpoison.solvers.chain import IntArray
-from convexpoison.tight import MassProblem
 
 _HALVINGS = 20
 """Of the segment between target and clean model, when its last eps-close model is looked for."""

@@ -1,7 +1,7 @@
 """A set of models around a target, and how far it lets the parts of a direction bound move.
 
 For a model ``theta' = theta_p + Delta`` that points of total mass m induce, stationarity gives for any direction v (see
-:mod:`convexpoison.stationarity`; ``x~ = (x, 1)``, ``J`` is the second derivative of R)
+:mod:`convexpoison.mass.stationarity`; ``x~ = (x, 1)``, ``J`` is the second derivative of R)
 
     -<dL(theta'; D_c) + rho grad R(theta'), v>  =  sum m_k <a'(z_k), v>  <=  m * max over z of <a'(z), v>
 
@@ -26,11 +26,11 @@ import scipy.sparse as sp
 
 from convexpoison.dual_bound import bounded_box
 from convexpoison.losses import FloatArray
+from convexpoison.mass.pricing import Price, dearest
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.pricing import Price, dearest
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.directions import ROUNDING
 from convexpoison.approximate.neighbourhood import score_range
 from convexpoison.difference import Question, answer
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.stationarity import Direction
 
 _RAY = (1.0, 0.5, 0.2, 0.1, 0.03, 0.01)
 """Fractions of the way from the target to the clean model at which witnesses are tried."""

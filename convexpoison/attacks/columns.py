@@ -17,13 +17,13 @@ import scipy.sparse as sp
 
 from convexpoison.attacks.poison import far_point
 from convexpoison.losses import FloatArray
-from convexpoison.pricing import dearest
+from convexpoison.mass.pricing import dearest
+from convexpoison.mass.problem import MassProblem, TightBound
+from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.chain import Region, Scores
 from convexpoison.solvers.linear_backend import Clock, settle
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows
-from convexpoison.stationarity import Direction
-from convexpoison.tight import MassProblem, TightBound
 
 _PENALTIES = (1e1, 1e2, 1e3, 1e4)
 """Points that one unit of residual is worth while points are generated; more where it does not vanish."""

@@ -1,6 +1,6 @@
 """Whole numbers of points for smooth losses: which counts of which labels reproduce a target, and with what points.
 
-With the masses m of :mod:`convexpoison.perspective` fixed to whole numbers, what is left is one equation a point,
+With the masses m of :mod:`convexpoison.mass.perspective` fixed to whole numbers, what is left is one equation a point,
 ``a u = m f(a / m)``, in variables that are otherwise bound by linear conditions. Two things follow:
 
 - tangents that leave no point prove that these counts, over however many points, do not reproduce the target;
@@ -21,11 +21,11 @@ import numpy as np
 
 from convexpoison.attacks.poison import Copies, far_point, residual
 from convexpoison.losses import FloatArray
-from convexpoison.perspective import Kind, Relaxation, Totals, kinds_of
+from convexpoison.mass.perspective import Kind, Relaxation, Totals, kinds_of
+from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_backend import Clock
 from convexpoison.solvers.linear_program import homogeneous_rows
-from convexpoison.tight import MassProblem, TightBound
 
 _STEPS = 30
 """Linear programs for one division; Newton's method needs about five where it converges."""

@@ -20,10 +20,10 @@ import scipy.sparse as sp
 
 from convexpoison.attacks.poison import Copies, far_point
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import MassProblem, Slice, TightBound
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_backend import Clock
 from convexpoison.solvers.linear_program import LinearProgram
-from convexpoison.tight import MassProblem, Slice, TightBound
 
 _NO_SHARE = 1e-9
 """A share below this is taken for none: its point could not be told from rounding errors."""

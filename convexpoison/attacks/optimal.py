@@ -26,9 +26,10 @@ from convexpoison.attacks.rounding import Rounding
 from convexpoison.difference import Question, answer
 from convexpoison.errors import SolverError, SolverTimeoutError, UnattainableTargetError
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import MassProblem, TightBound
+from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
 from convexpoison.solvers.linear_backend import Clock
-from convexpoison.tight import MassProblem, TightBound, tight_bound
 
 Status = Literal["exact", "approximate", "time limit"]
 

@@ -10,12 +10,12 @@ from scipy.optimize import lsq_linear
 
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.stationarity import Stationarity
 from convexpoison.model import LinearModel
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_backend import Clock, support
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Stationarity
-from convexpoison.tight import MassProblem
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from convexpoison.attacks.columns import Master
 from convexpoison.attacks.poison import Copies
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import TightBound
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns
-from convexpoison.tight import TightBound
 
 _CARRIES = 1e-9
 """The least mass that makes a point worth a whole number."""

@@ -16,8 +16,9 @@ from convexpoison.attacks.optimal import nearest_attainable, optimal
 from convexpoison.attacks.poison import Copies, residual
 from convexpoison.data import TrainingData
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.perspective import perspective_bound
-from convexpoison.tight import MassProblem, tight_bound
+from convexpoison.mass.perspective import perspective_bound
+from convexpoison.mass.problem import MassProblem
+from convexpoison.mass.tight import tight_bound
 
 
 def written_out(attack, data):

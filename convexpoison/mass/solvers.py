@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.errors import SolverError, optional_import
-from convexpoison.mass import MassProblem, Slice
+from convexpoison.mass.problem import MassProblem, Slice
 from convexpoison.solvers import gurobi, highs
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty
 

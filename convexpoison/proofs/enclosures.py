@@ -1,6 +1,6 @@
 """What the clean rows hold against a target along a direction, in interval arithmetic, and the weights of the losses.
 
-See :mod:`convexpoison.stationarity` for G; the other half of the ratio is in :mod:`convexpoison.price_bound`.
+See :mod:`convexpoison.mass.stationarity` for G; the other half of the ratio is in :mod:`convexpoison.proofs.price_bound`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 from scipy.special import wrightomega
 
 from convexpoison.data import TrainingData
-from convexpoison.intervals import Interval, dot, product, sigmoid
 from convexpoison.losses import FloatArray, Loss
+from convexpoison.mass.stationarity import BOUNDARY, Direction
 from convexpoison.model import LinearModel
-from convexpoison.stationarity import BOUNDARY, Direction
+from convexpoison.proofs.intervals import Interval, dot, product, sigmoid
 from convexpoison.victim import Victim
 
 

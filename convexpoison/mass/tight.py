@@ -1,35 +1,32 @@
 """The tight bound: the least mass of points that reproduces a target exactly, by linear programming.
 
-- Hinge: one linear program of about ``2 d + 3`` columns is the whole problem (:mod:`convexpoison.mass`).
-- Smooth losses: tangents of one curve (:mod:`convexpoison.perspective`) lead there in a dozen small programs, wherever one
+- Hinge: one linear program of about ``2 d + 3`` columns is the whole problem (:mod:`convexpoison.mass.problem`).
+- Smooth losses: tangents of one curve (:mod:`convexpoison.mass.perspective`) lead there in a dozen small programs, wherever one
   point of each label is enough. Where it is not, or over balls, slices of one label and one score are generated: the dual
-  direction of each program prices new slices exactly (:mod:`convexpoison.pricing`), and is a certified bound at every step.
+  direction of each program prices new slices exactly (:mod:`convexpoison.mass.pricing`), and is a certified bound at every step.
 
 The bound is what the direction proves, evaluated by the library (:meth:`MassProblem.ratio`), and never a solver's objective.
 It is the supremum of MTP's Theorem 2 (Suya et al., "Model-targeted poisoning attacks with provable convergence", ICML 2021)
-over all models: see :mod:`convexpoison.stationarity`.
+over all models: see :mod:`convexpoison.mass.stationarity`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
 from convexpoison.errors import SolverError
 from convexpoison.losses import FloatArray
-from convexpoison.mass import Mass, MassProblem, Slice
-from convexpoison.mass_solvers import least_mass, separation
-from convexpoison.pricing import Price, score_range
+from convexpoison.mass.perspective import perspective_bound
+from convexpoison.mass.pricing import Price, score_range
+from convexpoison.mass.problem import MassProblem, Slice, TightBound
+from convexpoison.mass.solvers import least_mass, separation
+from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers.linear_program import Solution
-from convexpoison.stationarity import Direction
 
-__all__ = ["Mass", "MassProblem", "Slice", "TightBound", "improve", "tight_bound"]
-
-RELATIVE_GAP = 1e-6
-"""Slice generation ends when bound and mass agree to this."""
 _MOST_ROUNDS = 60
 _STALLED = 6
 """Rounds without progress after which rounding is all that is left to improve."""
@@ -40,40 +37,6 @@ _NARROW, _SAME = 1e-5, 1e-9
 """Brackets are no narrower, and slices no closer, than this times the range of scores: programs would become singular."""
 _USED = 1e-4
 """Slices with less than this share of the mass are dropped: interior points give a little to every slice."""
-
-
-@dataclass(frozen=True, eq=False)
-class TightBound:
-    """What linear programming found.
-
-    Attributes
-    ----------
-    value : float
-        Certified lower bound on the mass, evaluated from ``direction`` by the library; ``inf`` if no mass reproduces the
-        target.
-    mass : float
-        Mass of the fractional attack found (``inf`` if none): the bound cannot be better than this.
-    direction : Direction or None
-        What proves the bound; None for the trivial bound 0.
-    attack : tuple of Mass
-    rounds : int
-        Linear programs solved.
-    seconds : float
-    """
-
-    value: float
-    mass: float
-    direction: Direction | None
-    attack: tuple[Mass, ...] = ()
-    rounds: int = 0
-    seconds: float = 0.0
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is left to improve: bound and mass agree, or no mass reproduces the target."""
-        if np.isinf(self.value):
-            return True
-        return bool(self.mass - self.value <= RELATIVE_GAP * max(1.0, self.value))
 
 
 def tight_bound(problem: MassProblem, *, solver: str = "auto", time_limit_s: float | None = None) -> TightBound:
@@ -162,8 +125,6 @@ def _ask(
 
 def _head_start(problem: MassProblem, solver: str, time_limit_s: float | None) -> TightBound:
     """What tangents find, for smooth losses; its fractional attack counts only if it is one."""
-    from convexpoison.perspective import perspective_bound  # it builds on this module
-
     space = problem.space
     bounded = np.isfinite(space.lower).all() and np.isfinite(space.upper).all()
     if not problem.victim.loss.smooth or solver not in ("auto", "highs") or space.balls or not bounded:

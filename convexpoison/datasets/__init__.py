@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.data_files import Arrays, Home, adult_texts, known_file, locate, not_found, read_arrays, read_images
+from convexpoison.datasets.files import (
+    Arrays,
+    Home,
+    adult_texts,
+    known_file,
+    locate,
+    not_found,
+    read_arrays,
+    read_images,
+)
 from convexpoison.spaces import Space
 
 _DOGFISH = tuple(f"dogfish_900_300_inception_features_{part}.npz" for part in ("train", "test"))
@@ -79,7 +88,7 @@ def load(name: str, *, data_home: Home = None) -> Dataset:
     name : str
         - ``"digits_17"``: scikit-learn's bundled 8 x 8 digits, 1 against 7, pixels / 16 (any pair: ``"digits_3_8"``);
         - ``"mnist_17"``, ``"fashion_mnist_0_2"``: any pair of classes of MNIST or Fashion-MNIST, pixels / 255;
-        - ``"adult"``: UCI Adult with 57 features, in the rows of the published experiments (:mod:`convexpoison.adult`);
+        - ``"adult"``: UCI Adult with 57 features, in the rows of the published experiments (:mod:`convexpoison.datasets.adult`);
           ``"adult_balanced"``: as many positive as negative rows;
         - ``"enron1"``: spam as sparse word counts, neither capped nor made binary; poison holds whole numbers, a word
           at most as often as the training message that uses it most;
@@ -163,7 +172,7 @@ def _digits(classes: tuple[int, int]) -> Arrays:
 
 
 def _adult(name: str, data_home: Home) -> Dataset:
-    from convexpoison import adult
+    from convexpoison.datasets import adult
 
     balanced = name == "adult_balanced"
     prepared = known_file("adult_57.npz", data_home)

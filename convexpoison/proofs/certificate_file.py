@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
 from convexpoison.spaces import OneHot, Space
-from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 if TYPE_CHECKING:
-    from convexpoison.certificate import Certificate
+    from convexpoison.proofs.certificate import Certificate
 
 _FORMAT = 1
 Arrays = dict[str, np.ndarray]
@@ -42,7 +42,7 @@ def arrays_of(certificate: Certificate) -> Arrays:
 
 
 def fields_of(arrays: Arrays) -> dict[str, Any]:
-    """What :class:`~convexpoison.certificate.Certificate` is made of, every part checked as if a user had typed it.
+    """What :class:`~convexpoison.proofs.certificate.Certificate` is made of, every part checked as if a user had typed it.
 
     Raises
     ------

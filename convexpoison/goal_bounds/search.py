@@ -1,7 +1,7 @@
 """The search for what makes a goal's bound strong: references and slopes, by block ascent.
 
 A constrained fit gives the slopes for a reference, and a concave maximisation a reference for the slopes. Nothing here needs
-trust: a bound holds by :mod:`convexpoison.goal_certificate`, whatever the search came up with.
+trust: a bound holds by :mod:`convexpoison.goal_bounds.certificate`, whatever the search came up with.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from convexpoison.data import TrainingData
-from convexpoison.goal_certificate import Barrier, Ground
-from convexpoison.goal_fit import GoalFitter
-from convexpoison.goal_reference import better_reference
+from convexpoison.goal_bounds.certificate import Barrier, Ground
+from convexpoison.goal_bounds.fit import GoalFitter
+from convexpoison.goal_bounds.reference import better_reference
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space

@@ -1,7 +1,7 @@
 """The tight bound for smooth losses as one convex program of about ``4 d`` columns, by tangents.
 
 Points of one label with masses ``m_i`` and pulls ``p_i = -phi'(u_i)`` (u the margin; for the squared loss minus the size of
-the residual) meet stationarity (:mod:`convexpoison.stationarity`) only through ``m = sum m_i``, ``a = sum m_i p_i`` and
+the residual) meet stationarity (:mod:`convexpoison.mass.stationarity`) only through ``m = sum m_i``, ``a = sum m_i p_i`` and
 ``U = sum m_i p_i x_i``, in all of which it is linear. ``U / a`` lies in the space, and by Jensen's inequality
 
     a u(U / a) <= m f(a / m),    f(p) = p times the margin at which the pull is p,
@@ -9,7 +9,7 @@ the residual) meet stationarity (:mod:`convexpoison.stationarity`) only through 
 because f is concave for the logistic, squared hinge and squared losses. Both sides are homogeneous, the left one is linear
 in (U, a), and the right one is jointly concave: a tangent of f at any p is a linear row in (U, a, m). A linear program with
 rows for the tangents at its own last solutions converges to the least mass in a dozen steps, where generated slices
-(:mod:`convexpoison.tight`) take more and larger programs. Where the condition holds with equality, as it does unless points
+(:mod:`convexpoison.mass.tight`) take more and larger programs. Where the condition holds with equality, as it does unless points
 of the least possible pull are wanted, one point of each label with mass m is the attack.
 
 The bound is evaluated from the dual direction at every step and does not rest on any of this.
@@ -25,9 +25,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.losses import FloatArray
+from convexpoison.mass.problem import Mass, MassProblem, TightBound
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, Rows, homogeneous_rows
-from convexpoison.tight import Mass, MassProblem, TightBound
 
 _ROUNDS = 60
 _TOUCHING = 1e-8

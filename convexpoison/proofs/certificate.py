@@ -1,11 +1,11 @@
 """Certificates: a lower bound together with what proves it, checked without a solver.
 
-A certificate is a direction v. For any direction (:mod:`convexpoison.stationarity`)
+A certificate is a direction v. For any direction (:mod:`convexpoison.mass.stationarity`)
 
     n >= [min over g in G of -<g, v>] / h(v),
 
-and both parts are evaluated in interval arithmetic: the first from the data (:mod:`convexpoison.enclosures`), the second
-from the space (:mod:`convexpoison.price_bound`). If the first is positive and ``h(v)`` is not, no number of points
+and both parts are evaluated in interval arithmetic: the first from the data (:mod:`convexpoison.proofs.enclosures`), the second
+from the space (:mod:`convexpoison.proofs.price_bound`). If the first is positive and ``h(v)`` is not, no number of points
 reproduces the target. One kind of certificate is enough: by
 convexity MTP's Theorem 2 at any model theta proves no more than ``v = theta - theta_p``. Its numerator is at most
 ``-<g, v>`` for every g in G, since ``F(theta) >= F(theta_p) + <g, v>``, and its denominator at least ``h(v)``.
@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexpoison.certificate_file import arrays_of, fields_of
 from convexpoison.data import TrainingData
-from convexpoison.enclosures import resistance
 from convexpoison.files import write_npz
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.price_bound import price
+from convexpoison.proofs.certificate_file import arrays_of, fields_of
+from convexpoison.proofs.enclosures import resistance
+from convexpoison.proofs.price_bound import price
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 _MARGIN = 1e-10

@@ -1,6 +1,6 @@
 """The program of the tight bound: the least mass of points that reproduces a target exactly.
 
-Minimise ``sum m_k`` subject to ``0 in G + sum m_k a(z_k)`` (:mod:`convexpoison.stationarity`). For a fixed label and a fixed
+Minimise ``sum m_k`` subject to ``0 in G + sum m_k a(z_k)`` (:mod:`convexpoison.mass.stationarity`). For a fixed label and a fixed
 score under the target the atoms ``a(z)`` form a convex set (a *slice*), so one point a slice is enough: its mass m and
 ``U = m x`` are the columns, and ``x in X`` becomes a condition on (U, m) without products. For the hinge all points with
 margin at most 1 form one slice a label, and points without loss add regularisation alone.
@@ -16,14 +16,16 @@ import scipy.sparse as sp
 
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray
+from convexpoison.mass.pricing import Price, has_point_without_loss, prices
+from convexpoison.mass.stationarity import Direction, Stationarity
 from convexpoison.model import LinearModel
-from convexpoison.pricing import Price, has_point_without_loss, prices
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces import Space
-from convexpoison.stationarity import Direction, Stationarity
 from convexpoison.victim import Victim
 
 _NO_MASS = 1e-9
+RELATIVE_GAP = 1e-6
+"""Bound and mass that agree to this are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ class MassProblem:
         return self.quotient(v, upper), replace(price, upper=upper)
 
     def prices(self, v: Direction) -> list[Price]:
-        """The dearest point of each label (:func:`convexpoison.pricing.prices`)."""
+        """The dearest point of each label (:func:`convexpoison.mass.pricing.prices`)."""
         return prices(self.victim, self.target, self.space, self._within(v))
 
     def quotient(self, v: Direction, upper: float) -> float:
@@ -185,3 +187,37 @@ class MassProblem:
         """The direction that the balance rows' shadow prices point in."""
         d = self.space.n_features
         return Direction(duals[:d].copy(), float(duals[d]) if self.victim.intercept != "none" else 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TightBound:
+    """What linear programming found.
+
+    Attributes
+    ----------
+    value : float
+        Certified lower bound on the mass, evaluated from ``direction`` by the library; ``inf`` if no mass reproduces the
+        target.
+    mass : float
+        Mass of the fractional attack found (``inf`` if none): the bound cannot be better than this.
+    direction : Direction or None
+        What proves the bound; None for the trivial bound 0.
+    attack : tuple of Mass
+    rounds : int
+        Linear programs solved.
+    seconds : float
+    """
+
+    value: float
+    mass: float
+    direction: Direction | None
+    attack: tuple[Mass, ...] = ()
+    rounds: int = 0
+    seconds: float = 0.0
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is left to improve: bound and mass agree, or no mass reproduces the target."""
+        if np.isinf(self.value):
+            return True
+        return bool(self.mass - self.value <= RELATIVE_GAP * max(1.0, self.value))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.cli_input import read_npz, read_rows
+from convexpoison.cli.input import read_npz, read_rows
 
 _CSR = ("data", "indices", "indptr", "shape")
 """The arrays that :func:`scipy.sparse.save_npz` writes."""

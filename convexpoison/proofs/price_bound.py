@@ -36,12 +36,12 @@ import numpy as np
 
 from convexpoison.dual_bound import Domain, bounded_box
 from convexpoison.ellipsoid import minimize
-from convexpoison.enclosures import WEIGHTS, Weight, penalty_slope
-from convexpoison.intervals import Interval, dot, exp
 from convexpoison.losses import FloatArray, Loss
+from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
+from convexpoison.proofs.enclosures import WEIGHTS, Weight, penalty_slope
+from convexpoison.proofs.intervals import Interval, dot, exp
 from convexpoison.spaces import Ball, OneHot, Slab, Space
-from convexpoison.stationarity import Direction
 from convexpoison.victim import Victim
 
 _SEARCH_TOL, _SLOPE_TOL = 1e-12, 1e-15

@@ -18,7 +18,7 @@ import numpy as np
 
 from convexpoison.dual_bound import bounded_box, linear_upper_bound
 from convexpoison.losses import FloatArray
-from convexpoison.peaks import Peak
+from convexpoison.mass.peaks import Peak
 from convexpoison.solvers.base import backend
 from convexpoison.solvers.linear_backend import Clock, LinearBackend, support
 from convexpoison.spaces import Space
@@ -62,7 +62,7 @@ def sketch(
         Integers are relaxed and the user's constraints left out.
     model, reference : arrays of shape (n_features,)
     peak : callable
-        One of :data:`convexpoison.peaks.PEAKS`.
+        One of :data:`convexpoison.mass.peaks.PEAKS`.
     shift : pair of floats
         What is added to the products with model and reference.
 

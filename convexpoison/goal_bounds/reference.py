@@ -1,7 +1,7 @@
 """A better reference model for the slopes at hand: the other block of the ascent.
 
-With slopes and multipliers fixed, the number of :mod:`convexpoison.goal_certificate` is concave in the reference theta; for
-``q = 0`` it is, up to a constant,
+With slopes and multipliers fixed, the number of :mod:`convexpoison.goal_bounds.certificate` is concave in the reference theta;
+for ``q = 0`` it is, up to a constant,
 
     -L(theta) - m max over z of l(theta; z) - sum over columns of (G - rho_m r theta + pull)^2 / (4 rho_m r).
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from convexpoison.goal_certificate import Barrier
-from convexpoison.goal_fit import rounded, slopes_at
+from convexpoison.goal_bounds.certificate import Barrier
+from convexpoison.goal_bounds.fit import rounded, slopes_at
 from convexpoison.losses import FloatArray, Hinge, Loss
 
 _WIDTH = 0.03

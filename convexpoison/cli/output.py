@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convexpoison.cli_input import Task
+from convexpoison.cli.input import Task
 
 if TYPE_CHECKING:
-    from convexpoison.certificate import Certificate, Verdict
+    from convexpoison.proofs.certificate import Certificate, Verdict
     from convexpoison.result import AttackResult
 
 

@@ -1,7 +1,7 @@
 """The victim's model closest to a goal: a constrained fit whose row slopes support the data term from below.
 
 What a certificate needs of it are the slopes ``alpha_i = -phi'(margin_i)`` alone, and *any* slopes give a valid one
-(:mod:`convexpoison.goal_bounds`). So the fit may be rough where that is quick: the hinge is rounded off over a small
+(:mod:`convexpoison.goal_bounds.bounds`). So the fit may be rough where that is quick: the hinge is rounded off over a small
 width, and the goal's half-spaces are held by a stiff quadratic penalty.
 """
 

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from convexpoison.cli_input import load_task
-from convexpoison.cli_output import attack_facts, describe_target, print_json, report, report_verdict, write
-from convexpoison.cli_rows import read_weighted_rows
+from convexpoison.cli.input import load_task
+from convexpoison.cli.output import attack_facts, describe_target, print_json, report, report_verdict, write
+from convexpoison.cli.rows import read_weighted_rows
 from convexpoison.errors import MissingDependencyError, SolverError, optional_import
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -223,7 +223,7 @@ def verify(ctx: click.Context, certificate: Path, data: Path, label: str | None,
     \b
     convexpoison verify certificate.npz rows.npz
     """
-    from convexpoison.certificate import Certificate
+    from convexpoison.proofs.certificate import Certificate
 
     X, y, sample_weight = read_weighted_rows(data, label)
     if not certificate.is_file():

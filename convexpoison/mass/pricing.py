@@ -4,8 +4,8 @@
 product with v, so the maximum lies on the boundary of the image of the space under these two:
 
 - box, one-hot hulls (and integers, relaxed): one sort gives all of the boundary (:mod:`~convexpoison.solvers.chain`), and
-  on each of its edges the maximum is known (:mod:`~convexpoison.peaks`);
-- slabs and balls too: the boundary is enclosed as far as needed (:mod:`~convexpoison.sketch`).
+  on each of its edges the maximum is known (:mod:`~convexpoison.mass.peaks`);
+- slabs and balls too: the boundary is enclosed as far as needed (:mod:`~convexpoison.mass.sketch`).
 
 Either way ``upper`` is the library's own, rounding included; no solver is trusted. Integer columns count as intervals and
 one-hot groups as their hulls, and the user's own constraints are left out: a larger space, which can only raise h.
@@ -20,13 +20,13 @@ import numpy as np
 
 from convexpoison.dual_bound import bounded_box, linear_upper_bound
 from convexpoison.losses import FloatArray
+from convexpoison.mass.peaks import PEAKS, hinge
+from convexpoison.mass.sketch import sketch
+from convexpoison.mass.stationarity import BOUNDARY, Direction
 from convexpoison.model import LinearModel
-from convexpoison.peaks import PEAKS, hinge
-from convexpoison.sketch import sketch
 from convexpoison.solvers.branch_and_bound import Side
 from convexpoison.solvers.chain import Region, Scores
 from convexpoison.spaces import Space
-from convexpoison.stationarity import BOUNDARY, Direction
 from convexpoison.victim import Victim
 
 _EPS = float(np.finfo(np.float64).eps)

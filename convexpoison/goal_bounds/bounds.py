@@ -2,8 +2,8 @@
 
 A bound for a target model says what *that* model costs. A goal is reached by many models, and a bound for it must hold for
 all of them: with fewer than ``bound.n_points`` added points **no** optimum of the victim reaches the goal, so the
-prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_certificate`; what
-makes it strong is found in :mod:`convexpoison.goal_search`. The bound may be far from the cheapest attack, but it is never
+prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_bounds.certificate`; what
+makes it strong is found in :mod:`convexpoison.goal_bounds.search`. The bound may be far from the cheapest attack, but it is never
 above it.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from convexpoison.data import check_rows
-from convexpoison.goal_fit import GoalFitter
-from convexpoison.goal_search import Search, Section
+from convexpoison.goal_bounds.fit import GoalFitter
+from convexpoison.goal_bounds.search import Search, Section
 from convexpoison.goals import Flip, Misclassify
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
@@ -118,7 +118,7 @@ def goal_bound(
     Examples
     --------
     >>> import convexpoison as cp
-    >>> from convexpoison.goal_bounds import goal_bound
+    >>> from convexpoison.goal_bounds.bounds import goal_bound
     >>> digits = cp.datasets.load("digits_17")
     >>> victim = cp.Victim("hinge", C_R=0.05)
     >>> bound = goal_bound(cp.goals.Flip(digits.X_test[60]), victim, digits.train, digits.space)

@@ -39,7 +39,7 @@ import numpy as np
 
 from convexpoison.data import TrainingData
 from convexpoison.dual_bound import bounded_box
-from convexpoison.goal_fit import support
+from convexpoison.goal_bounds.fit import support
 from convexpoison.losses import FloatArray, Hinge, Logistic
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim

@@ -1,0 +1,1 @@
+"""Certified bounds for goals: no attack with fewer points flips this prediction or misclassifies this set."""
