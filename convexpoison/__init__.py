@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convexpoison import datasets, goals, targets
+    from convexpoison import datasets, defenses, goals, sweeps, targets
     from convexpoison.api import attack, lower_bound
     from convexpoison.bounds import Bound
     from convexpoison.difference import Difference, max_loss_difference
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from convexpoison.proofs.certificate import Certificate, certify
     from convexpoison.result import AttackResult
     from convexpoison.spaces import Space
+    from convexpoison.sweeps.run import sweep
     from convexpoison.victim import Victim
 
 __version__ = "0.1.0"
@@ -33,12 +34,15 @@ _HOMES: dict[str, str | None] = {
     "LinearModel": "model",
     "Space": "spaces",
     "Victim": "victim",
+    "sweep": "sweeps.run",
     "MissingDependencyError": "errors",
     "SolverError": "errors",
     "SolverTimeoutError": "errors",
     "UnattainableTargetError": "errors",
     "datasets": None,
+    "defenses": None,
     "goals": None,
+    "sweeps": None,
     "targets": None,
 }
 
@@ -58,10 +62,13 @@ __all__ = [
     "certified_robustness",
     "certify",
     "datasets",
+    "defenses",
     "goals",
     "lower_bound",
     "max_loss_difference",
     "robustness_curve",
+    "sweep",
+    "sweeps",
     "targets",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from convexpoison.approximate import ApproximateBound, ball_bound, eps_close_bound
+from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.follow_the_leader import follow_the_leader
 from convexpoison.attacks.run import Outcome, Setting, Stop, replay
+from convexpoison.attacks.task import METHODS, Task
 from convexpoison.bounds import Bound, BoundProblem
-from convexpoison.data import TrainingData
+from convexpoison.door import Scenario, check_stop, read_scenario
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.estimators import ReadTarget, read_target
 from convexpoison.goal_bounds.bounds import GoalBound, goal_bound
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.guarantee import guarantee
@@ -35,7 +36,8 @@ def attack(
     *,
     victim: Victim | None = None,
     space: Space | None = None,
-    method: str = "follow_the_leader",
+    method: str | None = None,
+    validation: Any = None,
     test_data: Any = None,
     solver: str = "auto",
     eps: float | None = None,
@@ -44,26 +46,41 @@ def attack(
     copies: int = 1,
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
+    random_state: int | None = 0,
     progress: bool | None = None,
+    **options: Any,
 ) -> AttackResult:
-    """Poison that makes the victim learn the target (MTP, Algorithm 1), and what it must cost at least (Theorem 2).
+    """Poison that makes the victim learn a target or reach a goal, and what it must cost at least.
 
     Parameters
     ----------
-    target : fitted estimator, Pipeline, LinearModel or pair (coef, intercept)
-        LinearSVC, SVC(kernel="linear"), LogisticRegression, SGDClassifier, LinearRegression, Ridge, or a Pipeline that
-        ends in one of them: poison is then found in the space of the final step.
+    target : fitted estimator, Pipeline, LinearModel, pair (coef, intercept), or goal
+        The model to induce: LinearSVC, SVC(kernel="linear"), LogisticRegression, SGDClassifier, LinearRegression, Ridge, or
+        a Pipeline that ends in one of them (poison is then found in the space of the final step). Or the outcome to reach:
+        a goal of :mod:`convexpoison.goals`, or any ``goal(model) -> bool``.
     data : pair (X, y)
         Clean training data: arrays, sparse matrix or DataFrame of shape (n_samples, n_features); any two labels.
     victim : Victim, optional
         How the victim learns; read from the estimator where not given.
     space : Space, optional
         Where poison may lie; inferred from the data where not given (:meth:`Space.infer`).
-    method : {"follow_the_leader", "optimal", "nearest"}
-        "follow_the_leader": MTP's Algorithm 1, which comes close to the target point by point. "optimal": the least number
-        of points that reproduces the target itself (:mod:`convexpoison.attacks.optimal`); eps, max_points, goal and copies
-        do not apply. "nearest": the model nearest to the target that ``max_points`` points induce, or the fewest points found
-        that induce a model ``eps``-close to it (:mod:`convexpoison.approximate`).
+    method : str, optional
+        For a model (default "follow_the_leader"):
+
+        - "follow_the_leader": MTP's Algorithm 1, which comes close to the target point by point;
+        - "optimal": the least number of points that reproduces the target itself (:mod:`convexpoison.attacks.optimal`); eps,
+          max_points, goal and copies do not apply;
+        - "nearest": the model nearest to the target that ``max_points`` points induce, or the fewest points found that
+          induce a model ``eps``-close to it (:mod:`convexpoison.approximate`);
+        - "kkt": the KKT attack of Koh et al. (:mod:`convexpoison.attacks.kkt`).
+
+        For a goal, the default is "least_mass": the cheapest model that reaches it, as far as a search finds it, and the points
+        that it costs (:func:`convexpoison.targets.least_mass`). With a budget of ``max_points``: "label_flip", "min_max",
+        "gradient", "influence", "minimax" (modules of :mod:`convexpoison.attacks` of these names). The points stop where the
+        goal is reached; ``target`` of the result is the model that they induce.
+    validation : pair (X, y), optional
+        For methods with a goal: rows on which the attacker wants errors, with their right labels; those of the goal where
+        not given.
     test_data : pair (X, y), optional
         Rows on which the accuracy of every model is recorded.
     solver : str
@@ -72,17 +89,21 @@ def attack(
         Stop when the maximum loss difference to the target is at most this. 0.1 where neither eps, max_points nor goal
         is given.
     max_points : int, optional
-        Budget; as many points as clean rows where not given.
+        Budget; as many points as clean rows where not given. Methods for goals, and "kkt", need it.
     goal : callable, optional
-        Stop when ``goal(model)`` is true, for example :class:`convexpoison.goals.ErrorRate`.
+        On the way to a model: stop when ``goal(model)`` is true, for example :class:`convexpoison.goals.ErrorRate`.
     copies : int
         Copies of each point added per step.
     time_limit_s : float, optional
         Stop after that many seconds, with the best model so far; Ctrl-C does the same.
     sample_weight : array of shape (n_samples,), optional
         Weights of the clean rows.
+    random_state : int or None
+        For methods that draw.
     progress : bool, optional
         Progress bar; on a terminal only, where not given.
+    **options
+        What the method takes besides (the keyword arguments of the function of its name); others are refused.
 
     Returns
     -------
@@ -106,20 +127,84 @@ def attack(
     >>> result.n_points
     20
     """
-    if method not in _METHODS:
-        raise ValueError(f"unknown method {method!r}; choose one of {list(_METHODS)}")
+    known = [*TOWARDS_A_MODEL, *METHODS]
+    if method is not None and method not in known:
+        raise ValueError(f"unknown method {method!r}; choose one of {known}")
+    scenario = read_scenario(target, data, victim, space, solver, sample_weight)
+    method = method or _usual_method(scenario)
+    test = None if test_data is None else scenario.rows(test_data, "test_data")
+    if method in METHODS:
+        if max_points is None and METHODS[method].frugal:
+            max_points = scenario.data.n_samples
+        _check_rival(method, scenario, validation, eps, goal, copies, max_points)
+        check_stop(Stop(None, max_points, None, time_limit_s), 1)
+        assert max_points is not None
+        rows = scenario.goal_rows() if validation is None else scenario.rows(validation, "validation")
+        s = scenario
+        task = Task(
+            s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress
+        )
+        problem, outcome, info = carry_out(method, task, options, test, solver)
+        return replace(_result(scenario, problem, outcome, None), info=info)
+    if options or validation is not None:
+        given = ", ".join([*options, *(["validation"] if validation is not None else [])])
+        raise TypeError(f"method={method!r} does not take {given}")
+    stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
+    setting = Setting(scenario.problem, stop, copies, test, progress)
+    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), eps=stop.eps)
+
+
+def _stop(
+    method: str,
+    scenario: Scenario,
+    eps: float | None,
+    max_points: int | None,
+    goal: Goal | None,
+    copies: int,
+    time_limit_s: float | None,
+) -> Stop:
+    """When an attack on a model ends; what does not go together is refused."""
+    if scenario.target is None:
+        raise ValueError(f"method={method!r} aims at a model, and a goal was given; methods for goals: {_for('goal')}")
     if method == "optimal" and (eps, max_points, goal, copies) != (None, None, None, 1):
         raise ValueError("method='optimal' reproduces the target itself: eps, max_points, goal and copies do not apply")
     if method == "nearest" and (goal is not None or copies != 1):
         raise ValueError("method='nearest' takes eps or max_points; goal and copies do not apply")
     if eps is None and max_points is None and goal is None and method != "optimal":
         eps = DEFAULT_EPS
-    problem = _problem(target, data, victim, space, solver, sample_weight)
-    stop = Stop(eps, max_points if max_points is not None else problem.bounds.data.n_samples, goal, time_limit_s)
-    _check_stop(stop, copies)
-    test = None if test_data is None else problem.test(test_data)
-    setting = Setting(problem.bounds, stop, copies, test, progress)
-    return _result(problem, _METHODS[method](setting), stop)
+    stop = Stop(eps, max_points if max_points is not None else scenario.data.n_samples, goal, time_limit_s)
+    check_stop(stop, copies)
+    return stop
+
+
+def _usual_method(scenario: Scenario) -> str:
+    return "least_mass" if scenario.target is None else "follow_the_leader"
+
+
+def _for(aim: str) -> list[str]:
+    return [name for name, method in METHODS.items() if method.aims_at == aim]
+
+
+def _check_rival(
+    method: str,
+    scenario: Scenario,
+    validation: Any,
+    eps: float | None,
+    goal: Goal | None,
+    copies: int,
+    max_points: int | None,
+) -> None:
+    """Methods with a budget: what they aim at must be there, and what they do not know must not."""
+    aim = METHODS[method].aims_at
+    if (aim == "target") != (scenario.target is not None):
+        needed = "a model as target" if aim == "target" else "a goal, for example convexpoison.goals.ErrorRate(0.2, X, y)"
+        raise ValueError(f"method={method!r} needs {needed} as its first argument")
+    if eps is not None or goal is not None or copies != 1:
+        raise ValueError(f"method={method!r} has a budget: give max_points; eps, goal and copies do not apply")
+    if max_points is None:
+        raise ValueError(f"method={method!r} has a budget; pass max_points")
+    if validation is not None and aim == "target":
+        raise ValueError(f"method={method!r} aims at a model; validation does not apply")
 
 
 def _optimal(setting: Setting) -> Outcome:
@@ -130,7 +215,10 @@ def _optimal(setting: Setting) -> Outcome:
         bound = tight_bound(problem.mass, time_limit_s=limit)
         found = optimal(problem.mass, time_limit_s=limit, bound=bound)
         poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
-        return replay(setting, poison, found.status, problem.proven(bound))
+        proven = problem.proven(bound)
+        least = found.status == "exact" and found.n_points <= proven.n_points
+        outcome = replay(setting, poison, found.status, proven)
+        return replace(outcome, reproduction=replace(found.reproduction, proven_least=least))
 
 
 def _nearest(setting: Setting) -> Outcome:
@@ -148,7 +236,7 @@ def _nearest(setting: Setting) -> Outcome:
         return replay(setting, poison, "close" if close else "budget")
 
 
-_METHODS = {"follow_the_leader": follow_the_leader, "optimal": _optimal, "nearest": _nearest}
+TOWARDS_A_MODEL = {"follow_the_leader": follow_the_leader, "optimal": _optimal, "nearest": _nearest}
 
 
 def lower_bound(
@@ -205,11 +293,15 @@ def lower_bound(
         if victim is None or eps is not None or delta is not None:
             raise ValueError("a goal is not a model: pass victim=, and neither eps nor delta")
         return goal_bound(target, victim, data, space, sample_weight=sample_weight)
+    if callable(target):
+        raise TypeError(
+            f"a bound needs a model, or a goal that is convex in the model (Flip, Misclassify); got {type(target).__name__}"
+        )
     if eps is not None and delta is not None:
         raise ValueError("give eps or delta, not both")
-    problem = _problem(target, data, victim, space, solver, sample_weight).bounds
+    problem = read_scenario(target, data, victim, space, solver, sample_weight).problem
     stop = Stop(None, max_points if max_points is not None else problem.data.n_samples, None, time_limit_s)
-    _check_stop(stop, 1)
+    check_stop(stop, 1)
     with threadpool_limits(1, user_api="blas"):
         if eps is not None:
             return eps_close_bound(problem.mass, eps, time_limit_s=time_limit_s)
@@ -224,94 +316,13 @@ def lower_bound(
         return problem.along([clean, problem.target.between(clean, 0.01)])
 
 
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """A bound problem together with what leads from the user's terms to it and back."""
-
-    bounds: BoundProblem
-    read: ReadTarget
-
-    def test(self, test_data: Any) -> TrainingData:
-        rows, labels = test_data
-        classes = self.bounds.data.classes
-        if classes is None:
-            raise ValueError("test_data records an accuracy, which a regression target does not have; leave it out")
-        return _training_data((rows, labels), self.read, self.bounds.victim, classes, None, both_classes=False)
-
-
-def _problem(
-    target: Any, data: Any, victim: Victim | None, space: Space | None, solver: str, sample_weight: ArrayLike | None
-) -> _Problem:
-    """Check everything at the door."""
-    from convexpoison.solvers import backend
-
-    if solver != "auto":
-        backend(solver)
-    read = read_target(target)
-    victim = victim if victim is not None else read.victim
-    if victim is None:
-        raise ValueError(
-            "a target given as (coef, intercept) does not say how the victim learns; pass victim=, for example "
-            "Victim('hinge', C=1.0) for LinearSVC(loss='hinge') or Victim('logistic', C=1.0, intercept='free')"
-        )
-    clean = _training_data(data, read, victim, read.model.classes, sample_weight)
-    if read.model.n_features != clean.n_features:
-        raise ValueError(f"the target has {read.model.n_features} features and the data have {clean.n_features}")
-    if victim.intercept == "none" and read.model.intercept != 0.0:
-        raise ValueError(f"the victim has no intercept, but the target has one of {read.model.intercept:g}")
-    if space is None:
-        space = Space.infer(_rows_seen(data, read), None if victim.loss.classification else clean.y)
-    else:
-        if space.n_features != clean.n_features:
-            raise ValueError(f"the space has {space.n_features} columns and the data have {clean.n_features}")
-        space.check_domain(clean.X)
-    if not victim.loss.classification and space.response is None:
-        space = space.with_response(float(clean.y.min()), float(clean.y.max()))
-    model = replace(read.model, classes=clean.classes)
-    return _Problem(BoundProblem(victim, clean, model, space, solver), read)
-
-
-def _rows_seen(data: Any, read: ReadTarget) -> Any:
-    """X as the final step sees it."""
-    X = data.X if isinstance(data, TrainingData) else data[0]
-    return X if read.steps is None else read.steps.transform(X)
-
-
-def _training_data(
-    data: Any,
-    read: ReadTarget,
-    victim: Victim,
-    classes: tuple[Any, Any] | None,
-    sample_weight: ArrayLike | None,
-    both_classes: bool = True,
-) -> TrainingData:
-    if isinstance(data, (tuple, list)) and len(data) == 2 and read.steps is not None:
-        data = (read.steps.transform(data[0]), data[1])
-    regression = not victim.loss.classification
-    return TrainingData.from_user(
-        data, regression=regression, classes=classes, sample_weight=sample_weight, both_classes=both_classes
-    )
-
-
-def _check_stop(stop: Stop, copies: int) -> None:
-    if stop.eps is not None and not stop.eps >= 0:
-        raise ValueError(f"eps must not be negative; got {stop.eps}")
-    for name, value in (("max_points", stop.max_points), ("copies", copies)):
-        if value is not None and (value != int(value) or value < 1):
-            raise ValueError(f"{name} must be a positive whole number; got {value}")
-    if stop.goal is not None and not callable(stop.goal):
-        raise TypeError(f"goal must be a callable goal(model) -> bool; got {type(stop.goal).__name__}")
-    if stop.time_limit_s is not None and not stop.time_limit_s > 0:
-        raise ValueError(f"time_limit_s must be positive; got {stop.time_limit_s}")
-
-
-def _result(problem: _Problem, outcome: Outcome, stop: Stop) -> AttackResult:
-    bounds, run = problem.bounds, outcome.run
+def _result(scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: float | None) -> AttackResult:
+    run = outcome.run
     d, n = bounds.data.n_features, outcome.n_steps
     points = np.array(run.points[:n]).reshape(n, d)
     signed = np.array(run.labels[:n])
     classes = bounds.data.classes
-    original, note = _before_the_steps(problem.read.steps, points)
+    original, note = _before_the_steps(scenario.steps, points)
     clean: LinearModel = outcome.clean
     return AttackResult(
         points=points,
@@ -323,10 +334,11 @@ def _result(problem: _Problem, outcome: Outcome, stop: Stop) -> AttackResult:
         victim=bounds.victim,
         bound=outcome.bound,
         induced_bound=outcome.induced_bound,
-        eps=stop.eps,
+        eps=eps,
         stop_reason=run.reason,
         history={name: np.array(values, dtype=np.float64) for name, values in run.history.items()},
         guarantee=guarantee(bounds.victim, bounds.data, bounds.target, clean, bounds.space),
+        reproduction=outcome.reproduction,
         gap=outcome.gap,
         original_points=original,
         note=note,

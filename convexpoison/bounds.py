@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,11 +28,51 @@ from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import Certificate, certify
+from convexpoison.proofs.claim import Claim
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
 _ROUNDING = 64 * np.finfo(float).eps
 """Allowance for the rounding of an objective, relative to it: subtracted from numerators, added to denominators."""
+
+
+class LowerBound(Protocol):
+    """What every answer of :func:`convexpoison.lower_bound` has: for a target, for all models near one, for a goal.
+
+    Attributes
+    ----------
+    value : float
+        Certified: what ``certificate`` proves, rounded down; ``inf`` if no number of points is enough.
+    n_points : float
+        The least whole number of points that the bound allows.
+    attainable : bool
+        False if it is proven that no number of points is enough.
+    certified : bool
+        Whether there is a certificate, or nothing to certify (the trivial bound 0).
+    certificate : Claim or None
+        Checked before the bound was told; ``certificate.verify(data)`` checks it again.
+    """
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def n_points(self) -> float: ...
+
+    @property
+    def attainable(self) -> bool: ...
+
+    @property
+    def certified(self) -> bool: ...
+
+    @property
+    def certificate(self) -> Claim | None: ...
+
+    def __float__(self) -> float: ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, for JSON."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import IO, Any
 
 import numpy as np
 
 
-def write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """Through a temporary file beside it, so that a failure leaves no half-written file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its place only when all is written: a failure or a kill leaves what was there before.
+
+    Until then it is a hidden file beside it, ``.NAME.*.tmp``.
+    """
+    # Not the process id as a name: after a kill the same id may come again and find the old file in its way.
+    temporary = path.with_name(f".{path.name}.{token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            np.savez_compressed(file, **arrays)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_npz(path: Path, arrays: dict[str, Any]) -> None:
+    """Through a temporary file beside it, so that a failure leaves no half-written file."""
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)

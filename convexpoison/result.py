@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from convexpoison.guarantee import Guarantee
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import Certificate
-from convexpoison.proofs.certificate_file import arrays_of, fields_of
 from convexpoison.victim import Victim
 
-_FORMAT = 1
+_FORMAT = 2
+_PLAIN = ("eps", "stop_reason", "gap", "note", "seconds", "provenance", "info")
+"""Fields that are plain numbers and words."""
 _REASONS = {
     "close": "the model came as close to the target as was asked",
     "goal": "the goal was reached",
@@ -35,6 +36,29 @@ _REASONS = {
     "approximate": "no whole numbers of points were found that reproduce the target; these come near",
     "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
 }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What makes it believable that points reproduce a target: the victim retrained from nothing on all rows.
+
+    Attributes
+    ----------
+    residual : float
+        Distance of 0 from the subdifferential of the poisoned objective at the target (the KKT condition of Koh et al., 2022),
+        evaluated from the rows; 0 but for rounding where the target is reproduced.
+    difference : float
+        Proven upper bound on the maximum loss difference of the retrained model to the target, in units of the loss.
+    gap : float
+        Duality gap to which that model is trained.
+    proven_least : bool
+        Whether the residual is no more than rounding and the bound allows no fewer points.
+    """
+
+    residual: float
+    difference: float
+    gap: float
+    proven_least: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +93,8 @@ class AttackResult:
         so far), accuracy (on the test rows; NaN without), seconds.
     guarantee : Guarantee or None
         MTP's Theorem 1 where it applies.
+    reproduction : Reproduction or None
+        Of the optimal attack: how well the points reproduce the target itself.
     gap : float
         Duality gap to which ``model`` is trained.
     original_points : array, sparse matrix, DataFrame or None
@@ -77,6 +103,8 @@ class AttackResult:
     seconds : float
     provenance : dict
         Versions, solver and settings.
+    info : dict
+        What a method has to tell besides, for example a certified upper bound (plain numbers and short lists).
     """
 
     points: FloatArray
@@ -92,11 +120,13 @@ class AttackResult:
     stop_reason: str
     history: dict[str, FloatArray]
     guarantee: Guarantee | None = None
+    reproduction: Reproduction | None = None
     gap: float = 0.0
     original_points: Any = None
     note: str = ""
     seconds: float = 0.0
     provenance: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def n_points(self) -> int:
@@ -143,6 +173,7 @@ class AttackResult:
             lines.append(("test accuracy, clean -> poisoned", accuracy))
         if self.guarantee is not None and self.n_points:
             lines.append(("Theorem 1 promises a difference of at most", f"{self.guarantee.epsilon(self.n_points):.4g}"))
+        lines += [] if self.reproduction is None else _checked(self.reproduction)
         lines += [("stopped because", _REASONS[self.stop_reason]), ("seconds", f"{self.seconds:.2f}")]
         if self.note:
             lines.append(("note", self.note))
@@ -164,11 +195,13 @@ class AttackResult:
             "distance": float(self.history["distance"][self._kept]),
             "accuracy_clean": _number(self.history["accuracy"][0]),
             "accuracy": _number(self.history["accuracy"][self._kept]),
+            "reproduction": None if self.reproduction is None else asdict(self.reproduction),
             "eps": self.eps,
             "stop_reason": self.stop_reason,
             "note": self.note,
             "seconds": self.seconds,
             "provenance": self.provenance,
+            "info": self.info,
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -181,7 +214,7 @@ class AttackResult:
         for name, bound in (("bound", self.bound), ("induced_bound", self.induced_bound)):
             meta[name] = bound.to_dict()
             if bound.certificate is not None:
-                arrays |= {f"{name}__{key}": value for key, value in arrays_of(bound.certificate).items()}
+                arrays |= {f"{name}__{key}": value for key, value in bound.certificate.to_arrays().items()}
         victim = self.victim
         meta["victim"] = {
             "loss": victim.loss.name,
@@ -190,8 +223,9 @@ class AttackResult:
             "intercept": victim.intercept,
             "intercept_scaling": victim.intercept_scaling,
         }
-        meta["guarantee"] = None if self.guarantee is None else vars(self.guarantee)
-        meta |= {name: getattr(self, name) for name in ("eps", "stop_reason", "gap", "note", "seconds", "provenance")}
+        for name, part in (("guarantee", self.guarantee), ("reproduction", self.reproduction)):
+            meta[name] = None if part is None else vars(part)
+        meta |= {name: getattr(self, name) for name in _PLAIN}
         write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
 
     @classmethod
@@ -221,7 +255,7 @@ class AttackResult:
             proof = {
                 key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")
             }
-            certificate = Certificate(**fields_of(proof)) if proof else None
+            certificate = Certificate.from_arrays(proof) if proof else None
             return Bound(value, target, certificate, mass, told["method"], told["solver"])
 
         target, induced = model("target"), model("model")
@@ -237,7 +271,8 @@ class AttackResult:
             induced_bound=bound("induced_bound", induced),
             history={name[8:]: values for name, values in arrays.items() if name.startswith("history_")},
             guarantee=None if meta["guarantee"] is None else Guarantee(**meta["guarantee"]),
-            **{name: meta[name] for name in ("eps", "stop_reason", "gap", "note", "seconds", "provenance")},
+            reproduction=Reproduction(**meta["reproduction"]) if meta.get("reproduction") else None,
+            **{name: meta[name] for name in _PLAIN},
         )
 
 
@@ -245,6 +280,15 @@ def provenance(**settings: Any) -> dict[str, Any]:
     """Versions of what computes, and the settings."""
     packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "highspy")}
     return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
+
+
+def _checked(found: Reproduction) -> list[tuple[str, str]]:
+    """Lines of the summary."""
+    return [
+        ("residual of stationarity at the target", f"{found.residual:.2g}"),
+        ("retrained from nothing: proven difference at most", f"{found.difference:.2g} (duality gap {found.gap:.2g})"),
+        ("fewer points", "proven impossible" if found.proven_least else "not excluded"),
+    ]
 
 
 def _number(value: float) -> float | None:

@@ -237,7 +237,7 @@ class Space:
         return np.concatenate(
             [
                 np.maximum(self._domain_violation(some)[0], self._filter_violation(some))
-                for _, some in _dense_chunks(rows)
+                for _, some in dense_chunks(rows)
             ]
         )
 
@@ -254,7 +254,7 @@ class Space:
         ValueError
             Naming the first such row and what it violates.
         """
-        for start, rows in _dense_chunks(check_rows(X, self.n_features)[0]):
+        for start, rows in dense_chunks(check_rows(X, self.n_features)[0]):
             violation, why = self._domain_violation(rows)
             if (violation > tol).any():
                 i = int(np.argmax(violation > tol))
@@ -311,7 +311,7 @@ class Space:
         return vector
 
 
-def _dense_chunks(rows: Any, cells: int = 2**22) -> Iterator[tuple[int, FloatArray]]:
+def dense_chunks(rows: Any, cells: int = 2**22) -> Iterator[tuple[int, FloatArray]]:
     """Row numbers and dense rows, some at a time, so that sparse data are never dense as a whole."""
     step = max(1, cells // rows.shape[1])
     for start in range(0, rows.shape[0], step):

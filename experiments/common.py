@@ -15,6 +15,8 @@ from sklearn.cluster import KMeans
 import convexpoison as cp
 
 RESULTS = Path(__file__).parent / "results"
+_SUM = {"C": 1.0}
+_INTEGER = " / integer columns"
 SUBPOPULATION_QUANTILES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.8, 1.0)
 SUBPOPULATION_COPIES = (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 50, 80, 100)
 
@@ -30,7 +32,7 @@ class Instance:
     data : pair (X, y)
     test : pair (X, y)
     space : Space
-        Integer columns relaxed to intervals, as in MTP's "conservative" bound.
+        Integer columns relaxed to intervals, as in MTP's "conservative" bound; as they are in :func:`integer_instances`.
     target : LinearModel
     eps : float
         MTP's closeness for that data set.
@@ -66,17 +68,37 @@ def title(stem: str, arguments: argparse.Namespace) -> tuple[str, str]:
 
 
 def instances(scale: str, only: str = "") -> Iterator[Instance]:
-    """The targets of MTP's Tables 1 and 2 that the data at hand allow; at smoke scale one target on digits."""
-    for maker in [_digits] if scale == "smoke" else [_adult, _mnist]:
+    """Targets on digits and, at paper scale, those of MTP's Tables 1 and 2 that the data at hand allow."""
+    for maker in [_digits] if scale == "smoke" else [_digits, _adult, _mnist]:
         yield from maker(only)
 
 
+def integer_instances(scale: str, only: str = "") -> Iterator[Instance]:
+    """At paper scale the targets on Adult, over its true space: 53 columns are 0 or 1."""
+    if scale == "paper":
+        yield from _adult(only, _INTEGER)
+
+
+def follow_the_leader(instance: Instance) -> cp.AttackResult:
+    """Algorithm 1 until it is eps-close, or has used ten points a clean row."""
+    budget = 10 * len(instance.data[1])
+    return cp.attack(
+        instance.target,
+        instance.data,
+        victim=instance.victim,
+        space=instance.space,
+        eps=instance.eps,
+        max_points=budget,
+    )
+
+
 def _digits(only: str) -> Iterator[Instance]:
+    """Both losses in both conventions: losses averaged (C_R, as in MTP) and summed (C, as in scikit-learn)."""
     digits = cp.datasets.load("digits_17")
-    for loss, C_R in (("hinge", 0.05), ("logistic", 0.02)):
-        name = f"{loss} / digits 1-7 / 10 % error"
+    for loss, strength in (("hinge", {"C_R": 0.05}), ("logistic", {"C_R": 0.02}), ("hinge", _SUM), ("logistic", _SUM)):
+        name = f"{loss}{' C=1' if strength is _SUM else ''} / digits 1-7 / 10 % error"
         if only in name:
-            victim = cp.Victim(loss, C_R=C_R)
+            victim = cp.Victim(loss, **strength)
             target = cp.targets.label_flip(victim, digits.train, error=0.10, evaluate=digits.test).model
             yield Instance(name, victim, digits.train, digits.test, digits.space.relax(), target, 0.05)
 
@@ -103,9 +125,9 @@ def _mnist(only: str) -> Iterator[Instance]:
 _ADULT = {"hinge": ((1866, 1667), (2097, 1831), (2163, 1863)), "logistic": ((2005, None), (1630, None), (2428, None))}
 
 
-def _adult(only: str) -> Iterator[Instance]:
+def _adult(only: str, suffix: str = "") -> Iterator[Instance]:
     """Subpopulations: clusters of KMeans(20) with label 0, the three that the clean model classifies best."""
-    if not any(only in f"{loss} / Adult / cluster {k}" for loss in _ADULT for k in range(3)):
+    if not any(only in f"{loss} / Adult / cluster {k}{suffix}" for loss in _ADULT for k in range(3)):
         return
     adult = cp.datasets.load("adult")
     X, y = adult.train
@@ -114,7 +136,7 @@ def _adult(only: str) -> Iterator[Instance]:
         victim = cp.Victim(loss, C_R=0.09)
         clean = victim.fit(X, y)
         for k, ((points, bound), chosen) in enumerate(zip(rows, _best_clusters(clean, X, y, clusters), strict=True)):
-            name = f"{loss} / Adult / cluster {k}"
+            name = f"{loss} / Adult / cluster {k}{suffix}"
             if only in name:
                 members = np.flatnonzero((clusters == chosen) & (y == 0))
                 candidate = cp.targets.label_flip(
@@ -126,7 +148,7 @@ def _adult(only: str) -> Iterator[Instance]:
                     copies=SUBPOPULATION_COPIES,
                 )
                 eps = 0.01 if loss == "hinge" else 0.05
-                space = adult.space.relax()
+                space = adult.space if suffix else adult.space.relax()
                 yield Instance(name, victim, adult.train, adult.test, space, candidate.model, eps, points, bound)
 
 

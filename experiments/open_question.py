@@ -14,7 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from common import RESULTS, Instance, instances, options, title, write
+from common import RESULTS, Instance, follow_the_leader, instances, options, title, write
 
 import convexpoison as cp
 
@@ -24,7 +24,7 @@ _PARTS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 def rows(instance: Instance) -> list[dict[str, object]]:
     """The tight bound after parts of the run."""
     common = {"victim": instance.victim, "space": instance.space}
-    result = cp.attack(instance.target, instance.data, eps=instance.eps, **common)
+    result = follow_the_leader(instance)
     X, y = instance.data
     out = []
     for part in _PARTS:

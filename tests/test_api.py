@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,46 @@ def test_saved_and_loaded(tmp_path, digits, target):
     assert again.victim == result.victim and again.guarantee == result.guarantee
     assert again.model.distance(result.model) == 0 and again.model.classes == result.model.classes
     assert list(tmp_path.iterdir()) == [tmp_path / "run.npz"]
+
+
+@pytest.mark.parametrize(("loss", "strength"), [("hinge", {"C_R": 0.05}), ("logistic", {"C": 1.0})])
+def test_what_makes_an_optimal_attack_believable(loss, strength, tmp_path, digits):
+    victim, (X, y) = cp.Victim(loss, **strength), digits.train
+    aim = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.1,)).model
+    result = cp.attack(aim, digits.train, victim=victim, method="optimal")
+    found = result.reproduction
+    assert found.residual < 1e-7 and found.difference < 1e-6 and found.gap < 1e-7
+    assert found.proven_least == (result.n_points == result.bound.n_points)
+    again = victim.fit(*result.poisoned(X, y))
+    assert cp.max_loss_difference(again, aim, cp.Space.infer(X), loss=loss).value <= found.difference + 1e-8
+    assert f"{found.difference:.2g}" in result.summary() and f"{found.residual:.2g}" in result.summary()
+    assert result.to_dict()["reproduction"]["proven_least"] is found.proven_least
+    result.save(tmp_path / "run.npz")
+    assert cp.AttackResult.load(tmp_path / "run.npz").reproduction == found
+
+
+def test_the_residual_is_the_gradient_of_the_poisoned_objective(digits):
+    """Written down again for the logistic loss, at a target that a wrong number of copies misses."""
+    victim, (X, y) = cp.Victim("logistic", C=1.0), digits.train
+    aim = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.1,)).model
+    result = cp.attack(aim, digits.train, victim=victim, method="optimal")
+    rows, labels = result.poisoned(X, y)
+    signs = np.where(labels == max(set(digits.y_train)), 1.0, -1.0)
+    pull = -signs / (1.0 + np.exp(signs * (rows @ aim.coef + aim.intercept)))
+    gradient = np.append(pull @ rows + aim.coef, pull.sum() + aim.intercept)
+    assert np.linalg.norm(gradient) == pytest.approx(result.reproduction.residual, abs=1e-10)
+
+
+def test_files_without_a_reproduction_are_read(tmp_path, digits, target):
+    result = cp.attack(target, (digits.X_train, digits.y_train), victim=VICTIM, max_points=2)
+    assert result.reproduction is None and result.to_dict()["reproduction"] is None
+    result.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    meta = json.loads(str(arrays["meta"]))
+    del meta["reproduction"]
+    np.savez(tmp_path / "old.npz", **arrays | {"meta": np.array(json.dumps(meta))})
+    assert cp.AttackResult.load(tmp_path / "old.npz").reproduction is None
 
 
 def test_failed_save_leaves_nothing_behind(tmp_path, digits, target, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from click.testing import CliRunner, Result
 
+import convexpoison as cp
 from convexpoison.cli.commands import main
 from convexpoison.mass.stationarity import Direction
 from convexpoison.proofs.certificate import Certificate, certify
@@ -95,3 +96,25 @@ def test_bad_input(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: P
     assert "2 features" in run(saved, data, status=2).stderr
     np.savez(data, y=rows[1])
     assert "must hold the array X" in run(saved, data, status=2).stderr
+
+
+@pytest.mark.parametrize("what", ["goal", "ball", "eps_close"])
+def test_other_kinds_of_certificates(
+    what: str, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = rows
+    terms: dict[str, Any] = {"victim": honest.victim, "space": honest.space}
+    if what == "goal":
+        bound = cp.lower_bound(cp.goals.Flip(X[0]), rows, **terms)
+    else:
+        bound = cp.lower_bound(honest.target, rows, **terms, **{"delta" if what == "ball" else "eps": 1e-3})
+    assert bound.certified and bound.value > 0.0 and float(bound) == bound.value
+    assert json.loads(json.dumps(bound.to_dict()))["certified"] is True
+    assert bound.certificate is not None
+    bound.certificate.save(tmp_path / "other.npz")
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    told = json.loads(run(tmp_path / "other.npz", tmp_path / "rows.npz", "--json").stdout)
+    assert told["holds"] is True and told["claimed"] == bound.value
+    assert "added points are needed" in run(tmp_path / "other.npz", tmp_path / "rows.npz").stdout
+    replace(bound.certificate, value=2.0 * bound.value + 1.0).save(tmp_path / "other.npz")
+    run(tmp_path / "other.npz", tmp_path / "rows.npz", status=1)

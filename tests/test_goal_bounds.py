@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +16,15 @@ from hypothesis import strategies as st
 
 from convexpoison.data import TrainingData
 from convexpoison.datasets import Dataset
+from convexpoison.goal_bounds.barrier import Barrier, Ground
 from convexpoison.goal_bounds.bounds import GoalBound, certified_robustness, goal_bound, robustness_curve
-from convexpoison.goal_bounds.certificate import Barrier, Ground
+from convexpoison.goal_bounds.certificate import GoalCertificate
 from convexpoison.goal_bounds.fit import support
-from convexpoison.goal_bounds.search import Section
+from convexpoison.goal_bounds.proof import Proof
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.losses import get_loss
 from convexpoison.model import LinearModel
+from convexpoison.proofs.matrix import Matrix
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
@@ -105,8 +109,14 @@ def test_whatever_is_reached_is_not_excluded(seed: int, loss: str, mean: bool, i
     for spread in (0.0, 0.1, 1.0):
         reference = theta + spread * rng.normal(size=theta.size)
         for slopes in (rng.random(10), np.clip(-get_loss(loss).derivative(y * model.decision_function(X)), 0.0, None)):
-            pulls = ground.pulls(goal_rows, labels, rng.random(labels.size))
-            assert Barrier(ground, reference, slopes, pulls).excess(float(m)) <= 1e-6
+            barrier = Barrier(ground, (goal_rows, labels), reference, slopes, rng.random(labels.size))
+            excess, proven = barrier.excess(float(m)), Proof(barrier, Matrix(data.X)).excess(float(m))
+            assert excess <= 1e-6
+            assert proven.lower <= 1e-6
+            # The interval holds the number that the search has seen, and is narrow.
+            if np.isfinite([excess, proven.lower, proven.upper]).all():
+                assert proven.upper - proven.lower <= 1e-9 * (1.0 + abs(excess))
+                assert abs(proven.lower - excess) <= 1e-7 * (1.0 + abs(excess))
 
 
 def draw(rng: np.random.Generator, m: int, parts: str) -> np.ndarray:
@@ -201,20 +211,137 @@ def small_rows() -> tuple[np.ndarray, np.ndarray]:
 
 def test_what_a_bound_says() -> None:
     bound = small_bound()
-    assert bound.certified and bound.verify() and bound.method == "reference_model"
+    assert bound.certified and bound.method == "reference_model"
+    assert bound.certificate.verify(small_rows()).value == bound.value == bound.certificate.value
     assert float(bound) == bound.value and bound.n_points == np.ceil(bound.value) > 1
     assert bound.goal.label == 1.0 and bound.goal(bound.constrained.between(bound.clean, -0.1))
-    assert len(bound.references) == len(bound.proof) and bound.seconds > 0
+    assert bound.seconds > 0 and bound.to_dict()["n_points"] == bound.n_points
     assert "certified=True" in repr(bound)
 
 
 def test_a_stretched_proof_is_refused() -> None:
-    bound = small_bound()
-    last = bound.proof[-1]
-    stretched = Section(last.barrier, last.first, 2.0 * last.last)
-    assert not replace(bound, proof=(*bound.proof[:-1], stretched), value=stretched.last).verify()
-    assert not replace(bound, value=2.0 * bound.value).verify()
-    assert not replace(bound, proof=(replace(bound.proof[0], first=0.5), *bound.proof[1:])).verify()
+    proof, rows = small_bound().certificate, small_rows()
+    last = proof.sections[-1]
+    stretched = replace(
+        proof, sections=(*proof.sections[:-1], replace(last, last=2.0 * last.last)), value=2.0 * last.last
+    )
+    late = replace(proof, sections=(replace(proof.sections[0], first=0.5), *proof.sections[1:]))
+    for false in (stretched, replace(proof, value=2.0 * proof.value), late):
+        verdict = false.verify(rows)
+        assert not verdict and verdict.value < false.value
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+def test_a_saved_certificate_is_checked_again(loss: str, intercept: str, tmp_path: Path) -> None:
+    X, y = clean_rows(0, 2, 60)
+    words = np.where(y > 0, "yes", "no")
+    space = Space.box(0, 1, 2).with_one_hot([0, 1], at_most_one=True)
+    for goal in (Flip([0.9, 0.9]), Misclassify([[0.9, 0.9], [0.2, 0.1]], ["yes", "no"])):
+        bound = goal_bound(goal, make_victim(loss, True, intercept), (X, words), space)
+        assert bound.value > 0.5
+        bound.certificate.save(tmp_path / "goal.npz")
+        again = GoalCertificate.load(tmp_path / "goal.npz")
+        assert again.verify((X, words)) and again.value == bound.value
+        assert "yes" in again.statement
+        assert not again.verify((X, np.where(y > 0, "no", "yes")))  # not these data
+        assert not again.verify((0.9 * X, words), np.full(60, 0.2))
+        with pytest.raises(ValueError, match="60 clean rows"):
+            again.verify((X[1:], words[1:]))
+
+
+@settings(max_examples=40)
+@given(seed=seeds, part=st.sampled_from(["reference", "slopes", "multipliers", "goal_rows", "ends", "lower", "upper"]))
+def test_a_tampered_file_never_proves_more(seed: int, part: str) -> None:
+    """Whatever is changed, the claim fails or is refused; or the proof still holds, and then for what the file says."""
+    rng, proof = np.random.default_rng(seed), small_bound().certificate
+    arrays = proof.to_arrays()
+    changed = np.array(arrays[part])
+    flat = changed.reshape(-1)
+    flat[rng.integers(flat.size)] += rng.choice([-3.0, -0.5, 0.5, 3.0])
+    meta = json.loads(str(arrays["meta"])) | {"value": proof.value * 1.5}
+    try:
+        false = GoalCertificate.from_arrays({**arrays, part: changed, "meta": np.array(json.dumps(meta))})
+    except ValueError:
+        return
+    verdict = false.verify(small_rows())
+    assert not verdict or part in ("goal_rows", "lower", "upper", "ends")
+    if verdict and part == "ends":
+        assert false.sections[-1].last >= false.value  # and every section was proven as it stands
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, m: a.update(slopes=a["slopes"] + 1.5), "out of range"),
+        (lambda a, m: a.update(slopes=-a["slopes"] - 0.1), "out of range"),
+        (lambda a, m: a.update(multipliers=-a["multipliers"] - 1.0), "out of range"),
+        (lambda a, m: a.update(reference=a["reference"] * np.nan), "NaN"),
+        (lambda a, m: a.update(reference=a["reference"][:, 1:]), "wrong shape"),
+        (lambda a, m: a.update(goal_labels=2.0 * a["goal_labels"]), "not -1 or"),
+        (lambda a, m: a.update(ends=a["ends"][:, ::-1] + 1.0), "runs from"),
+        (lambda a, m: a.pop("slopes"), "slopes"),
+        (lambda a, m: m.update(kind="certificate"), "kind"),
+        (lambda a, m: m.update(value=-1.0), "at least 0"),
+    ],
+)
+def test_files_that_are_no_goal_certificates(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    arrays = small_bound().certificate.to_arrays()
+    meta = json.loads(str(arrays["meta"]))
+    change(arrays, meta)
+    np.savez(tmp_path / "false.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
+    with pytest.raises(ValueError, match=message):
+        GoalCertificate.load(tmp_path / "false.npz")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", ["regularized", "none"])
+def test_the_excess_against_300_bits(loss: str, intercept: str) -> None:
+    """The formula of the barrier, column by column with mpmath, at the case and the share that the search has chosen."""
+    mp = pytest.importorskip("mpmath").mp.clone()
+    mp.prec = 300
+    X, y = clean_rows(4, 2, 12)
+    victim, data = make_victim(loss, True, intercept), TrainingData.from_user((X, y))
+    rng = np.random.default_rng(1)
+    ground = Ground(victim, data, Space.box(0, 1, 2))
+    theta = rng.normal(size=ground.metric.size)
+    barrier = Barrier(ground, (np.array([[0.3, 0.7]]), np.array([1.0])), theta, rng.random(12), np.array([0.7]))
+
+    def phi(u):  # type: ignore[no-untyped-def]
+        short = max(mp.mpf(0), 1 - u)
+        return {"hinge": short, "squared_hinge": short**2, "logistic": mp.log(1 + mp.exp(-u))}[loss]
+
+    def height(s):  # type: ignore[no-untyped-def]
+        entropy = -sum(q * mp.log(q) for q in (s, 1 - s) if q > 0)
+        return {"hinge": s, "squared_hinge": s - s**2 / 4, "logistic": entropy}[loss]
+
+    exact = [[mp.mpf(v) for v in row] + [mp.mpf(1)] * (len(theta) - 2) for row in X.tolist()]
+    w, slopes, m = [mp.mpf(v) for v in theta.tolist()], [mp.mpf(v) for v in barrier.slopes.tolist()], mp.mpf(3)
+    score = lambda x: sum(a * b for a, b in zip(x, w, strict=True))  # noqa: E731
+    K = sum(height(s) - phi(mp.mpf(v) * score(x)) for s, v, x in zip(slopes, y.tolist(), exact, strict=True))
+    rho = mp.mpf(victim.C_R) * (12 + m)
+    ridge = [rho, rho] + [rho / mp.mpf(1.5) ** 2] * (len(theta) - 2)
+    c = [mp.mpf(0.3), mp.mpf(0.7)] + [mp.mpf(1)] * (len(theta) - 2)
+    totals = []
+    for case, t in barrier.best_cases(3.0):
+        p, q, label = mp.mpf(case.p), mp.mpf(case.q), mp.mpf(case.label)
+        ends = [sum(f(0, v) for v in w[:2]) + sum(w[2:]) for f in (min, max)]
+        u = sorted(label * e for e in ends)
+        a = max(phi(e) + p * e for e in u) - height(q) if case.excess else mp.mpf(0)
+        if loss == "hinge" and case.excess:
+            a = 1 - q
+        if loss == "logistic" and case.p == case.q == 1.0:
+            a = mp.mpf(0)
+        total = K - m * a
+        for j, v in enumerate(w):
+            pull = -sum(s * mp.mpf(z) * x[j] for s, z, x in zip(slopes, y.tolist(), exact, strict=True))
+            base = pull - ridge[j] * v + mp.mpf(t) * mp.mpf(0.7) * c[j]
+            sides = (0, 1) if j < 2 else (1,)
+            total += min(m * p * label * v * x - (base - m * q * label * x) ** 2 / (4 * ridge[j]) for x in sides)
+        totals.append(total)
+    found = Proof(barrier, Matrix(data.X)).excess(3.0)
+    assert mp.mpf(float(found.lower)) <= min(totals) <= mp.mpf(float(found.upper))
+    assert found.upper - found.lower < 1e-9
 
 
 def test_labels_of_any_kind_sparse_rows_and_weights() -> None:
@@ -240,7 +367,7 @@ def test_nothing_is_proven_where_nothing_holds() -> None:
     everywhere = goal_bound(Flip([0.9, 0.9]), Victim("hinge", C_R=0.2), (X, y), Space.box(-np.inf, np.inf, 2))
     loose = goal_bound(Flip([0.9, 0.9]), Victim("logistic", C=np.inf), (X, y), Space.box(0, 1, 2))
     for bound in (everywhere, loose):
-        assert bound.value == 0.0 and bound.n_points == 0 and bound.method == "trivial" and bound.references == ()
+        assert bound.value == 0.0 and bound.n_points == 0 and bound.method == "trivial" and bound.certificate is None
     reached = goal_bound(Misclassify([[0.9, 0.9]], [-1.0]), Victim("hinge", C_R=0.2), (X, y))
     assert reached.value == 0.0 and reached.goal(reached.clean)
 

@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convexpoison.proofs.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, exp, product, sigmoid
+from convexpoison.proofs.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, exp, log, product, sigmoid
+from convexpoison.proofs.matrix import Matrix
 
 numbers = st.floats(-1e60, 1e60, allow_subnormal=True)
 vectors = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)
@@ -127,3 +128,40 @@ def test_against_ball_arithmetic(rng: np.random.Generator) -> None:
             assert flint.arb(low) <= flint.arb(value).exp() <= flint.arb(high)
         total = sum((flint.arb(a) * flint.arb(b) for a, b in zip(x.tolist(), y.tolist(), strict=True)), flint.arb(0))
         assert flint.arb(float(inner.lower)) <= total <= flint.arb(float(inner.upper))
+
+
+@given(st.floats(1e-320, 1e300, allow_subnormal=True))
+def test_log(x: float) -> None:
+    found = log(Interval.of(x))
+    with localcontext() as context:
+        context.prec = 60
+        exact = Decimal(x).ln()
+    assert Decimal(float(found.lower)) <= exact <= Decimal(float(found.upper))
+    if x > 1e-299:
+        assert found.upper - found.lower <= 1e-14 * max(1.0, abs(float(exact)))
+
+
+def test_log_at_the_ends() -> None:
+    assert log(Interval.of(0.0)).lower == -np.inf and log(Interval.of(0.0)).upper < -690.0
+    one = log(Interval.of(1.0))
+    assert one.lower <= 0.0 <= one.upper < 1e-14
+    wide = log(Interval(np.array(1.0), np.array(2.0)))
+    assert wide.lower <= 0.0 and np.log(2.0) <= wide.upper < 0.6931472
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_products_with_the_same_matrix(seed: int, sparse: bool, wide: bool) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(7, 5)) * 10.0 ** rng.integers(-8, 8, size=(7, 5)) * (rng.random((7, 5)) < 0.7)
+    v, low = rng.normal(size=5), rng.normal(size=7)
+    up = low + wide * rng.random(7)
+    matrix = Matrix(sp.csr_matrix(X) if sparse else X)
+    forward, back = matrix.dot(v), matrix.transposed_dot(Interval(low, up))
+    exact = [[Fraction(x) for x in row] for row in X.tolist()]
+    for i in range(7):
+        total = sum(a * Fraction(b) for a, b in zip(exact[i], v.tolist(), strict=True))
+        assert Fraction(float(forward.lower[i])) <= total <= Fraction(float(forward.upper[i]))
+    for j in range(5):
+        for end in (low, up):
+            total = sum(exact[i][j] * Fraction(b) for i, b in enumerate(end.tolist()))
+            assert Fraction(float(back.lower[j])) <= total <= Fraction(float(back.upper[j]))

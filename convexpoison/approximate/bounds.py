@@ -5,7 +5,9 @@ tolerance. :func:`eps_close_bound` is for all models that are eps-close to it in
 of MTP's Corollary 1. The smaller the radius, the nearer they are to the tight bound (:mod:`convexpoison.mass.tight`).
 
 Two kinds of argument are tried: directions (:mod:`~convexpoison.approximate.directions`) and, for eps-closeness, witnesses
-(:mod:`~convexpoison.approximate.witnesses`).
+(:mod:`~convexpoison.approximate.witnesses`). What is told is certified, and certificates are made of directions
+(:mod:`~convexpoison.approximate.certificate`); what witnesses say is evaluated in double precision alone, and is only there to
+compare with (``ApproximateBound.candidates``).
 """
 
 from __future__ import annotations
@@ -13,21 +15,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
+from convexpoison.approximate.certificate import Kind, NearCertificate, certify_near
 from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.directions import RobustProblem, search
-from convexpoison.approximate.neighbourhood import Ball, Neighbourhood, score_range
+from convexpoison.approximate.neighbourhood import Ball, Neighbourhood, Sway
 from convexpoison.approximate.witnesses import witness_bounds
 from convexpoison.dual_bound import bounded_box
+from convexpoison.mass.pricing import score_range
 from convexpoison.mass.problem import MassProblem, TightBound
-from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
-from convexpoison.model import LinearModel
-
-Kind = Literal["ball", "eps_close"]
+from convexpoison.proofs.certificate import Certificate, certify
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,13 @@ class ApproximateBound:
     radius : float
         Euclidean distance of ``(w, b)``, or maximum loss difference to the target.
     method : str
-        What proved the value: "tight", "direction", "robust", "witness" or "corollary_1".
+        Where the direction that proves it came from: "tight", "direction" or "robust".
+    certificate : NearCertificate, Certificate (radius 0) or None
+        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the trivial
+        bound 0. For eps-closeness its radius is larger by what covers the rounding of a closeness that a user has measured.
     candidates : dict
-        What each method proved.
-    direction : Direction or None
-        What proves it, for the first three methods.
-    witness : LinearModel or None
-        What proves it, for the last two.
+        What each method came to in double precision, "witness" and "corollary_1" (MTP's) among them: not certified, and where
+        one of those two is larger it is not told as the value.
     seconds : float
     """
 
@@ -56,9 +57,8 @@ class ApproximateBound:
     kind: Kind
     radius: float
     method: str
+    certificate: NearCertificate | Certificate | None = None
     candidates: dict[str, float] = field(default_factory=dict)
-    direction: Direction | None = None
-    witness: LinearModel | None = None
     seconds: float = 0.0
 
     def __float__(self) -> float:
@@ -68,6 +68,30 @@ class ApproximateBound:
     def n_points(self) -> float:
         """The least whole number of points that the bound allows; ``inf`` where no number will do."""
         return float(math.ceil(self.value)) if math.isfinite(self.value) else math.inf
+
+    @property
+    def certified(self) -> bool:
+        """Whether there is a certificate (the trivial bound 0 needs none)."""
+        return self.certificate is not None or self.value == 0.0
+
+    @property
+    def attainable(self) -> bool:
+        """False if it is proven that no number of points induces a model of the set."""
+        return math.isfinite(self.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, for JSON (infinite numbers become None)."""
+        return {
+            "value": self.value if self.attainable else None,
+            "n_points": int(self.n_points) if self.attainable else None,
+            "attainable": self.attainable,
+            "certified": self.certified,
+            "kind": self.kind,
+            "radius": self.radius,
+            "method": self.method,
+            "candidates": {name: value if math.isfinite(value) else None for name, value in self.candidates.items()},
+            "seconds": self.seconds,
+        }
 
     def __repr__(self) -> str:
         return f"ApproximateBound({self.value:.6g}, {self.kind}, radius={self.radius:g}, method={self.method!r})"
@@ -100,10 +124,7 @@ def ball_bound(problem: MassProblem, delta: float, *, time_limit_s: float | None
     start = perf_counter()
     tight = tight_bound(problem, time_limit_s=time_limit_s)
     if delta == 0.0:
-        proven = {"tight": tight.value}
-        return ApproximateBound(
-            tight.value, "ball", 0.0, "tight", proven, tight.direction, None, perf_counter() - start
-        )
+        return _exact(problem, tight, start)
     return _by_direction(Ball(problem, delta), tight, "ball", delta, start, time_limit_s)
 
 
@@ -143,13 +164,11 @@ def eps_close_bound(problem: MassProblem, eps: float, *, time_limit_s: float | N
     start = perf_counter()
     tight = tight_bound(problem, time_limit_s=time_limit_s)
     # A little more than was asked for covers the rounding of margins, and of the closeness that a user has measured.
-    size = 1.0 + max(map(abs, score_range(problem.space, problem.target)))
+    size = 1.0 + max(map(abs, score_range(problem.target, problem.space))) + abs(problem.target.intercept)
     close = Close(problem, eps * (1.0 + 1e-9) + 1e-12 * size)
     best = _by_direction(close, tight, "eps_close", eps, start, time_limit_s)
-    for method, value, witness in witness_bounds(close) if np.isfinite(best.value) else ():
-        best.candidates[method] = value
-        if value > best.value:
-            best = replace(best, value=value, method=method, direction=None, witness=witness)
+    if np.isfinite(best.value):
+        best.candidates.update(witness_bounds(close))
     return replace(best, seconds=perf_counter() - start)
 
 
@@ -169,18 +188,39 @@ def _by_direction(
     start: float,
     time_limit_s: float | None,
 ) -> ApproximateBound:
-    """The best of the tight bound's direction and the robust program's."""
-    nothing = ApproximateBound(0.0, kind, radius, "direction", {"direction": 0.0}, None, None, perf_counter() - start)
+    """The best of the tight bound's direction and the robust program's, certified."""
+    nothing = ApproximateBound(0.0, kind, radius, "direction", None, {"direction": 0.0}, perf_counter() - start)
     if tight.direction is None or tight.value <= 0.0:
         return nothing  # the target itself costs nothing
     exact = hood.problem
     problem = RobustProblem(exact.victim, exact.data, exact.target, exact.space, hood)
     value, v, *_ = problem.prove(tight.direction)
-    best = replace(nothing, value=value, candidates={"direction": value}, direction=v)
+    found, method = {"direction": value}, "direction"
     if np.isfinite(value):
         robust, v_robust = search(problem, tight, value, start, time_limit_s)
         if v_robust is not None:
-            best.candidates["robust"] = robust
-        if robust > value:
-            best = replace(best, value=robust, method="robust", direction=v_robust)
-    return replace(best, seconds=perf_counter() - start)
+            found["robust"] = robust
+            if robust > value:
+                v, method = v_robust, "robust"
+    sway = hood.sway(v) if problem.regularised else Sway(v, 0.0, None)
+    proof = certify_near(exact, kind, hood.reach, sway.v, sway.combination)
+    return replace(
+        nothing,
+        value=proof.value,
+        method=method,
+        certificate=proof if proof.value > 0.0 else None,
+        candidates=found,
+        seconds=perf_counter() - start,
+    )
+
+
+def _exact(problem: MassProblem, tight: TightBound, start: float) -> ApproximateBound:
+    """The bound for the target alone."""
+    proof = None
+    if tight.direction is not None:
+        proof = certify(problem.victim, problem.target, problem.space, tight.direction, problem.data)
+    value = 0.0 if proof is None else proof.value
+    seconds = perf_counter() - start
+    return ApproximateBound(
+        value, "ball", 0.0, "tight", proof if value > 0.0 else None, {"tight": tight.value}, seconds
+    )

@@ -32,15 +32,16 @@ direction is then *defined* by the combination and its cost evaluated with d its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.approximate.neighbourhood import Neighbourhood, Sway, score_range, second_derivative
+from convexpoison.approximate.enclosures import Combination
+from convexpoison.approximate.neighbourhood import Neighbourhood, Sway, second_derivative
 from convexpoison.losses import FloatArray
-from convexpoison.mass.pricing import Price
+from convexpoison.mass.pricing import Price, score_range
 from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
 from convexpoison.solvers import highs
@@ -58,6 +59,10 @@ class Close(Neighbourhood):
     """All models whose loss exceeds the target's by at most eps everywhere in a space of box and one-hot hulls."""
 
     eps: float
+
+    @property
+    def reach(self) -> float:
+        return self.eps
 
     # ---------------------------------------------------------------- one score
 
@@ -121,7 +126,9 @@ class Close(Neighbourhood):
 
     @cached_property
     def _scores(self) -> tuple[float, float]:
-        return score_range(self.problem.space, self.problem.target)
+        target = self.problem.target
+        low, high = score_range(target, self.problem.space)
+        return low + target.intercept, high + target.intercept
 
     @cached_property
     def _lines(self) -> dict[int, list[tuple[float, float, float, float]]]:
@@ -157,8 +164,8 @@ class Close(Neighbourhood):
             return super().dearest(v)
         price, share = self._dearest(v, {-1: 0.0, 1: 0.0}), np.exp(-self.eps)
         space = self.problem.space
-        low, high = score_range(space, LinearModel(v.w, v.b))
-        steepest = max(max(-y * low, -y * high) for y in space.labels)
+        low, high = score_range(LinearModel(v.w), space)
+        steepest = max(max(-y * (low + v.b), -y * (high + v.b)) for y in space.labels)
         upper = share * price.upper + (1.0 - share) * max(steepest, 0.0) * _SAFETY
         return Price(price.value, float(upper), price.point, price.label, price.score)
 
@@ -176,11 +183,15 @@ class Close(Neighbourhood):
         solution = highs.solve(program)
         if not solution.optimal:
             return Sway(v, np.inf, None)
-        w, b, value = self._combination(solution.x)
+        made = self._combination(solution.x)
+        w, b, value = self._sum(made)
+        made = replace(made, masses=size * made.masses)
         weight = victim.intercept_weight
         settled = Direction(size * w, size * b / weight if weight else v.b)
         duals, d = solution.row_duals, space.n_features
-        return Sway(settled, size * value, Direction(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])))
+        return Sway(
+            settled, size * value, Direction(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])), made
+        )
 
     def _program(self, q: Direction) -> LinearProgram:
         """Least cost of ``q = sum of -y U_y, -y m_y``; columns U, m and cost of label 1, then of label -1."""
@@ -220,21 +231,26 @@ class Close(Neighbourhood):
         slopes = slopes[:, None]
         return sp.csr_matrix(np.hstack([-slopes * (y * w), -(heights[:, None] + slopes * y * b), np.ones_like(slopes)]))
 
-    def _combination(self, x: FloatArray) -> tuple[FloatArray, float, float]:
-        """The sum of ``m (-y x~)`` in a solution and its cost, with points that lie in the space whatever the solver says."""
-        space, target, d = self.problem.space, self.problem.target, self.problem.space.n_features
-        blocks = {y: x[k * (d + 2) : (k + 1) * (d + 2)] for k, y in enumerate((1, -1))}
-        masses = {y: float(block[d]) for y, block in blocks.items()}
+    def _combination(self, x: FloatArray) -> Combination:
+        """The points and masses of a solution; the points lie in the space, whatever the solver says."""
+        space, d = self.problem.space, self.problem.space.n_features
+        masses, points = np.zeros(2), np.zeros((2, d))
+        for k in range(2):
+            block = x[k * (d + 2) : (k + 1) * (d + 2)]
+            masses[k] = max(float(block[d]), 0.0)
+            points[k] = _settle(space, block[:d] / block[d] if block[d] > 0 else block[:d])
         if self.problem.victim.intercept == "free":
-            masses = dict.fromkeys(masses, 0.5 * sum(masses.values()))  # they have to cancel exactly
-        w, b, cost = np.zeros(d), 0.0, 0.0
-        for y, block in blocks.items():
-            if masses[y] <= 0.0:
-                continue
-            point = _settle(space, block[:d] / block[d] if block[d] > 0 else block[:d])
-            margin = y * (point @ target.coef + target.intercept)
-            w, b = w - y * masses[y] * point, b - y * masses[y]
-            cost += masses[y] * float(self.slack(y, np.array(margin)))
+            masses[:] = 0.5 * masses.sum()  # they have to cancel exactly
+        return Combination(masses, points)
+
+    def _sum(self, made: Combination) -> tuple[FloatArray, float, float]:
+        """The sum of ``m (-y x~)``, and what it costs."""
+        target = self.problem.target
+        w, b, cost = np.zeros(target.n_features), 0.0, 0.0
+        for y, mass, point in zip((1, -1), made.masses.tolist(), made.points, strict=True):
+            if mass > 0.0:
+                w, b = w - y * mass * point, b - y * mass
+                cost += mass * float(self.slack(y, np.array(y * (point @ target.coef + target.intercept))))
         return w, b, cost * _SAFETY
 
 

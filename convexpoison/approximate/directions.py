@@ -88,8 +88,7 @@ class RobustProblem(MassProblem):
         """What a direction proves, the direction next to it that does, its worst move, and its dearest point."""
         victim, data = self.victim, self.data
         rho = victim.rho(data.n_rows)
-        regularised = rho > 0.0 or victim.kappa > 0.0
-        sway = self.hood.sway(v) if regularised else None
+        sway = self.hood.sway(v) if self.regularised else None
         v, swing = (v, 0.0) if sway is None else (sway.v, sway.value)
         price = self.hood.dearest(v)
         pull = data.sample_weight * victim.loss.slope(data.y) * (np.asarray(data.X @ v.w).ravel() + v.b)
@@ -107,6 +106,11 @@ class RobustProblem(MassProblem):
         if not numerator > 0.0 or not np.isfinite(swing):
             return 0.0, v, move, price
         return (numerator / denominator if denominator > 0.0 else np.inf), v, move, price
+
+    @property
+    def regularised(self) -> bool:
+        """Whether the regulariser has any weight, or gets some from added points."""
+        return self.victim.rho(self.data.n_rows) > 0.0 or self.victim.kappa > 0.0
 
     def _pull(self, s: Slice) -> float:
         if s.score is None:

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from convexpoison.approximate.enclosures import Combination
 from convexpoison.dual_bound import bounded_box
 from convexpoison.losses import FloatArray
 from convexpoison.mass.pricing import Price, dearest
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.stationarity import Direction
-from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 
 
@@ -45,11 +45,14 @@ class Sway:
         ``inf`` where nothing is proven.
     move : Direction or None
         A Delta at which the maximum is (nearly) attained; None where there is none.
+    combination : Combination or None
+        What makes J v of points of the space, where that is what proves it.
     """
 
     v: Direction
     value: float
     move: Direction | None
+    combination: Combination | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,11 @@ class Neighbourhood(ABC):
     """A set N of models around the target of a problem; see the module docstring."""
 
     problem: MassProblem
+
+    @property
+    @abstractmethod
+    def reach(self) -> float:
+        """Radius or eps."""
 
     @abstractmethod
     def score_moves(self) -> tuple[FloatArray, FloatArray]:
@@ -103,6 +111,10 @@ class Ball(Neighbourhood):
 
     radius: float
 
+    @property
+    def reach(self) -> float:
+        return self.radius
+
     def score_moves(self) -> tuple[FloatArray, FloatArray]:
         moves = self.radius * lengths(self.problem.data.X, self._constant)
         return moves, moves
@@ -147,15 +159,3 @@ def longest(space: Space, constant: float) -> float:
     for group in space.one_hot:
         squares[list(group.columns)] = 0.0  # a hull's corners have length 1, or 0
     return float(np.sqrt(squares.sum() + len(space.one_hot) + constant**2))
-
-
-def score_range(space: Space, model: LinearModel) -> tuple[float, float]:
-    """Least and largest score over the box and the one-hot hulls of a space; both are attained there."""
-    ends = np.sort(np.array([model.coef * space.lower, model.coef * space.upper]), axis=0)
-    for group in space.one_hot:
-        columns = list(group.columns)
-        members = np.append(model.coef[columns], 0.0) if group.at_most_one else model.coef[columns]
-        ends[:, columns] = 0.0
-        ends[:, columns[0]] = members.min(), members.max()
-    low, high = ends.sum(axis=1) + model.intercept
-    return float(low), float(high)

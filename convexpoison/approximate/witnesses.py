@@ -20,8 +20,8 @@ import numpy as np
 
 from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.directions import ROUNDING
-from convexpoison.approximate.neighbourhood import score_range
 from convexpoison.difference import Question, answer
+from convexpoison.mass.pricing import score_range
 from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
 
@@ -38,8 +38,8 @@ class _Ingredients:
     difference: float
 
 
-def witness_bounds(close: Close) -> Iterator[tuple[str, float, LinearModel]]:
-    """Method, value and witness, for witnesses between the target and the clean model."""
+def witness_bounds(close: Close) -> Iterator[tuple[str, float]]:
+    """Methods and their values, each the best of the witnesses between the target and the clean model."""
     problem = close.problem
     victim, data, target = problem.victim, problem.data, problem.target
     if not victim.loss.classification or set(problem.space.labels) != {-1, 1}:
@@ -50,9 +50,7 @@ def witness_bounds(close: Close) -> Iterator[tuple[str, float, LinearModel]]:
     clean = victim.trainer(data).model
     witnesses = [target.between(clean, fraction) for fraction in _RAY]
     for method, parts in methods.items():
-        values = [_quotient(close, theta, parts) for theta in witnesses]
-        k = int(np.argmax(values))
-        yield method, values[k], witnesses[k]
+        yield method, max(_quotient(close, theta, parts) for theta in witnesses)
 
 
 def _quotient(close: Close, theta: LinearModel, parts: _Ingredients) -> float:
@@ -91,7 +89,7 @@ def _sharp(close: Close) -> _Ingredients:
             0.5 * (a.w @ a.w + weight * a.b**2) + a.w @ (target.coef - a.w) + weight * a.b * (target.intercept - a.b)
         )
         penalty = max(0.0, float(tangent) - sway.value - ROUNDING * victim.penalty(target))
-    low, high = score_range(problem.space, target)
+    low, high = (end + target.intercept for end in score_range(target, problem.space))
     ends = {1: low, -1: -high}  # margins, and with them slopes, are worst there; phi falls no faster anywhere else
     difference = max(float(-loss.derivative(end)) * close.largest_fall(-y) for y, end in ends.items())
     return _Ingredients(least + victim.rho(data.n_rows) * penalty, penalty, difference)

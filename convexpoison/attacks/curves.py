@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from math import ceil
+from math import ceil, comb
 
 import numpy as np
 
@@ -43,7 +43,10 @@ _FEW = 6
 _POSSIBLE = 1e-7
 """By how much a possible division may exceed its tangents, for each point: rounding."""
 _SPLITS = 6
-"""Divisions of one number of points over the labels that are tried."""
+"""Divisions of one number of points over the labels that are tried first, or alone where there are many points."""
+_ALL, _MANY = 20, 400
+"""Up to how many points, and divisions of them, all divisions are tried: few whole numbers may have to lie far from the
+fractional masses."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def search(problem: MassProblem, bound: TightBound, clock: Clock, extra: int) ->
                 possible.append(groups)
             if newton.done:
                 return newton.best
-        for groups in possible:
+        for groups in possible[:_SPLITS]:
             for finer in _refined(groups):
                 newton.solve(finer)
                 if newton.done:
@@ -121,9 +124,11 @@ def _fractional(problem: MassProblem, bound: TightBound, kinds: list[Kind]) -> t
 def _splits(mass: FloatArray, n: int) -> list[tuple[int, ...]]:
     """Divisions of n over the kinds, nearest to the fractional masses first."""
     wanted = mass * (n / max(float(mass.sum()), 1e-300))
-    near = [range(max(0, int(m) - 2), min(n, int(m) + 3) + 1) for m in wanted]
+    every = n <= _ALL and comb(n + mass.size - 1, n) <= _MANY
+    near = [range(n + 1) if every else range(max(0, int(m) - 2), min(n, int(m) + 3) + 1) for m in wanted]
     splits = [split for split in product(*near) if sum(split) == n]
-    return sorted(splits, key=lambda split: float(np.abs(np.array(split) - wanted).sum()))[:_SPLITS]
+    splits.sort(key=lambda split: float(np.abs(np.array(split) - wanted).sum()))
+    return splits if every else splits[:_SPLITS]
 
 
 def _groups(kinds: list[Kind], split: tuple[int, ...], pull: FloatArray) -> tuple[Group, ...]:

@@ -29,6 +29,7 @@ from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
+from convexpoison.result import Reproduction
 from convexpoison.solvers.linear_backend import Clock
 
 Status = Literal["exact", "approximate", "time limit"]
@@ -61,16 +62,12 @@ class OptimalAttack:
         Certified: no points with a smaller total reproduce the target.
     model : LinearModel
         What the victim learns from the clean rows and the points, trained from nothing.
-    residual : float
-        Norm of what the points leave of stationarity at the target, evaluated from the rows.
-    difference : float
-        Certified upper bound on the maximum loss difference of ``model`` to the target.
-    proven_optimal : bool
-        Whether the target is reproduced with exactly ``ceil(lower)`` points.
+    reproduction : Reproduction
+        What the points leave of stationarity at the target, and how far ``model`` is from it at most.
     least : bool
         Whether fewer points are excluded, by the bound or by the mixed-integer solver's word.
     status : {"exact", "approximate", "time limit"}
-        "approximate": the residual is more than rounding; ``difference`` says what it amounts to.
+        "approximate": the residual is more than rounding; ``reproduction.difference`` says what it amounts to.
     seconds : float
     """
 
@@ -79,9 +76,7 @@ class OptimalAttack:
     counts: np.ndarray
     lower: float
     model: LinearModel
-    residual: float
-    difference: float
-    proven_optimal: bool
+    reproduction: Reproduction
     least: bool
     status: Status
     seconds: float
@@ -144,8 +139,8 @@ def _optimal(problem: MassProblem, clock: Clock, bound: TightBound | None) -> Op
         raise _unattainable(problem)
     poison, least = _points(problem, bound, clock)
     left = residual(problem, poison)
-    model = problem.victim.trainer(poisoned(problem.data, poison)).model
-    difference = answer(Question(problem.victim.loss, model, problem.target, problem.space)).upper
+    trainer = problem.victim.trainer(poisoned(problem.data, poison))
+    difference = answer(Question(problem.victim.loss, trainer.model, problem.target, problem.space)).upper
     exact = left <= tolerance(problem)
     counts = np.array([part.count for part in poison], dtype=np.int64)
     met = exact and int(counts.sum()) == ceil(bound.value)
@@ -154,10 +149,8 @@ def _optimal(problem: MassProblem, clock: Clock, bound: TightBound | None) -> Op
         labels=np.array([part.label for part in poison], dtype=np.float64),
         counts=counts,
         lower=bound.value,
-        model=model,
-        residual=left,
-        difference=difference,
-        proven_optimal=met,
+        model=trainer.model,
+        reproduction=Reproduction(left, difference, trainer.gap, met),
         least=met or (exact and least),
         status="exact" if exact else "time limit" if clock.over else "approximate",
         seconds=perf_counter() - start,

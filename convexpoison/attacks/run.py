@@ -14,6 +14,7 @@ from convexpoison.difference import Difference, Question, answer
 from convexpoison.goals import Goal
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
+from convexpoison.result import Reproduction
 from convexpoison.training import Trainer
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
@@ -65,7 +66,7 @@ class Setting:
     copies: int = 1
     test: TrainingData | None = None
     progress: bool | None = None
-    bound_time_limit_s: float = 10.0
+    bound_time_limit_s: float = 60.0
 
 
 @dataclass(eq=False)
@@ -94,7 +95,8 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The end of a run: the points that are kept, the model that they induce, and the two bounds."""
+    """The end of a run: the points that are kept, the model that they induce, and the two bounds; what the points leave of
+    the target, where they are to reproduce it."""
 
     run: Run
     n_steps: int
@@ -104,6 +106,7 @@ class Outcome:
     bound: Bound
     induced_bound: Bound
     seconds: float
+    reproduction: Reproduction | None = None
 
 
 class Recorder:

@@ -22,6 +22,8 @@ from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
+Status = Literal["budget", "goal", "time limit", "interrupted"]
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -80,16 +82,20 @@ class Poison:
     points: FloatArray
     labels: FloatArray
     counts: np.ndarray
-    status: Literal["budget", "goal", "time limit", "interrupted"] = "budget"
+    status: Status = "budget"
     info: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Method:
-    """Where an attack lives and what it aims at: a model ("target") or an outcome ("goal")."""
+    """Where an attack lives and what it aims at: a model ("target") or an outcome ("goal").
+
+    Most spend a budget that the caller has to name; one that looks for the fewest points (``frugal``) does not need it.
+    """
 
     home: str
     aims_at: Literal["target", "goal"]
+    frugal: bool = False
 
     def load(self) -> Callable[..., Poison]:
         """The function, imported on first use."""
@@ -99,6 +105,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "least_mass": Method("least_mass.least_mass", "goal", frugal=True),
     "kkt": Method("kkt.kkt", "target"),
     "label_flip": Method("label_flip.label_flip", "goal"),
     "min_max": Method("min_max.min_max", "goal"),

@@ -1,4 +1,4 @@
-"""The command line: ``convexpoison demo | attack | bound | verify | info``.
+"""The command line: ``convexpoison demo | attack | bound | sweep | verify | info``.
 
 With ``--json`` a command prints one JSON object on standard output and nothing else there; progress goes to standard
 error. Bad input ends with exit status 2 and one sentence, a solver without an answer with 1.
@@ -17,6 +17,7 @@ import click
 from convexpoison.cli.input import load_task
 from convexpoison.cli.output import attack_facts, describe_target, print_json, report, report_verdict, write
 from convexpoison.cli.rows import read_weighted_rows
+from convexpoison.cli.sweep import sweep
 from convexpoison.errors import MissingDependencyError, SolverError, optional_import
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -207,6 +208,9 @@ def bound(as_json: bool, certificate: Path | None, **options: Any) -> None:
     click.echo(f"at least {found.n_points:,.0f} added points are needed to reproduce this target ({by})")
 
 
+main.add_command(sweep)
+
+
 @main.command()
 @click.argument("certificate", type=Path)
 @click.argument("data", type=Path)
@@ -223,12 +227,12 @@ def verify(ctx: click.Context, certificate: Path, data: Path, label: str | None,
     \b
     convexpoison verify certificate.npz rows.npz
     """
-    from convexpoison.proofs.certificate import Certificate
+    from convexpoison.proofs.kinds import load_certificate
 
     X, y, sample_weight = read_weighted_rows(data, label)
     if not certificate.is_file():
         raise FileNotFoundError(f"{certificate} is not a file")
-    proof = Certificate.load(certificate)
+    proof = load_certificate(certificate)
     verdict = proof.verify((X, y), sample_weight)
     if as_json:
         print_json({"statement": proof.statement, "note": proof.note, **verdict.to_dict()})

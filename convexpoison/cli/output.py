@@ -11,7 +11,8 @@ import click
 from convexpoison.cli.input import Task
 
 if TYPE_CHECKING:
-    from convexpoison.proofs.certificate import Certificate, Verdict
+    from convexpoison.proofs.claim import Claim
+    from convexpoison.proofs.verdict import Verdict
     from convexpoison.result import AttackResult
 
 
@@ -45,7 +46,7 @@ def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path 
     return {"target": task.facts, **result.to_dict(), **written}
 
 
-def report_verdict(certificate: Certificate, verdict: Verdict) -> None:
+def report_verdict(certificate: Claim, verdict: Verdict) -> None:
     """Print what a certificate is about and whether it holds."""
     click.echo(certificate.statement)
     if certificate.note:

@@ -20,6 +20,7 @@ _SHA256 = {
     "adult_57.npz": "afde7ac33d3ececa203f55131a8738e8f7c52073a339a40089a5bef79c8d66f1",
     "adult_train.csv.gz": "fe24177a5b0df1874e6afc5748b7d9e547ca25880a84c4310f39b7ccf1b0da37",
     "adult_test.csv.gz": "e809ea7e82c113838d8ca6ff3cb3557a163ddce5ece7785639e9fb3e533bb347",
+    "cifar10_subset.npz": "4550eb7618f9f1d58344e65df208c48e9ee10c092b5521a4851841c8d96bda06",
     "enron1.npz": "e75452d6a48bee2ad572b2703ba2f5a85ecc5e7785deae809b242e7bb999737d",
 }
 """Of whole files."""

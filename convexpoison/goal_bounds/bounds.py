@@ -2,14 +2,15 @@
 
 A bound for a target model says what *that* model costs. A goal is reached by many models, and a bound for it must hold for
 all of them: with fewer than ``bound.n_points`` added points **no** optimum of the victim reaches the goal, so the
-prediction survives any ``bound.n_points - 1`` points. The proof is :mod:`convexpoison.goal_bounds.certificate`; what
-makes it strong is found in :mod:`convexpoison.goal_bounds.search`. The bound may be far from the cheapest attack, but it is never
+prediction survives any ``bound.n_points - 1`` points. The argument is in :mod:`convexpoison.goal_bounds.barrier`, its
+check in interval arithmetic in :mod:`convexpoison.goal_bounds.proof`, and what makes it strong is found in
+:mod:`convexpoison.goal_bounds.search`. The bound may be far from the cheapest attack, but it is never
 above it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -17,8 +18,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from convexpoison.data import check_rows
+from convexpoison.goal_bounds.certificate import GoalCertificate, certify_goal
 from convexpoison.goal_bounds.fit import GoalFitter
-from convexpoison.goal_bounds.search import Search, Section
+from convexpoison.goal_bounds.search import Search, Stretch
 from convexpoison.goals import Flip, Misclassify
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
@@ -37,14 +39,11 @@ class GoalBound:
     goal : Flip or Misclassify
     clean : LinearModel
         What the victim learns without poison.
-    references : tuple of LinearModel
-        The reference models of the proof, one a section.
+    certificate : GoalCertificate or None
+        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
+        trivial bound 0.
     constrained : LinearModel or None
         The fit that reaches the goal and whose slopes the last section uses.
-    proof : tuple of Section
-        Together they exclude every number of points from 0 to ``value``.
-    certified : bool
-        Whether the sections held when they were evaluated again, from the data and by formula alone.
     method : str
         "reference_model", or "trivial" where nothing could be proven.
     seconds : float
@@ -53,10 +52,8 @@ class GoalBound:
     value: float
     goal: Flip | Misclassify
     clean: LinearModel
-    references: tuple[LinearModel, ...]
+    certificate: GoalCertificate | None
     constrained: LinearModel | None
-    proof: tuple[Section, ...]
-    certified: bool
     method: str
     seconds: float
 
@@ -68,11 +65,26 @@ class GoalBound:
         """The least whole number of points that the bound allows."""
         return int(np.ceil(self.value))
 
-    def verify(self) -> bool:
-        """Whether the sections follow on one another from 0 to the value, and hold."""
-        ends = [0.0, *(section.last for section in self.proof)]
-        linked = all(section.first <= end for section, end in zip(self.proof, ends, strict=False))
-        return linked and ends[-1] == self.value and all(section.holds() for section in self.proof)
+    @property
+    def certified(self) -> bool:
+        """Whether there is a certificate (the trivial bound 0 needs none)."""
+        return self.certificate is not None or self.value == 0.0
+
+    @property
+    def attainable(self) -> bool:
+        """True: no bound of this kind excludes every number of points."""
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, for JSON."""
+        return {
+            "value": self.value,
+            "n_points": self.n_points,
+            "attainable": self.attainable,
+            "certified": self.certified,
+            "method": self.method,
+            "seconds": self.seconds,
+        }
 
     def __repr__(self) -> str:
         return f"GoalBound({self.value:.6g}, certified={self.certified}, method={self.method!r})"
@@ -151,7 +163,7 @@ class Robustness:
     predictions : array of shape (n_rows,)
         What the clean model says.
     certified : bool
-        Whether every bound was evaluated again and held.
+        Whether every value is that of a certificate, as in :func:`goal_bound`; the certificates themselves are not kept.
     seconds : float
     """
 
@@ -265,19 +277,17 @@ def _bound(
     search: Search, goal: Flip | Misclassify, rounds: int, start: float, fitter: GoalFitter | None = None
 ) -> GoalBound:
     X, labels = goal.half_spaces(search.ground.data)
-    sections: tuple[Section, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
     constrained = None
     if search.provable and (labels * search.clean.decision_function(X) > 0.0).any():
-        sections, constrained = search.ascend(fitter or search.fitter(labels.size), X, labels, rounds)
-    bound = GoalBound(
-        value=sections[-1].last if sections else 0.0,
+        stretches, constrained = search.ascend(fitter or search.fitter(labels.size), X, labels, rounds)
+    certificate = certify_goal([(part.barrier, part.first, part.last) for part in stretches])
+    return GoalBound(
+        value=0.0 if certificate is None else certificate.value,
         goal=goal,
         clean=search.clean,
-        references=tuple(search.model(section.barrier.theta) for section in sections),
+        certificate=certificate,
         constrained=constrained,
-        proof=sections,
-        certified=False,
-        method="reference_model" if sections else "trivial",
-        seconds=0.0,
+        method="trivial" if certificate is None else "reference_model",
+        seconds=perf_counter() - start,
     )
-    return replace(bound, certified=bound.verify(), seconds=perf_counter() - start)

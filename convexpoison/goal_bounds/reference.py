@@ -1,6 +1,6 @@
 """A better reference model for the slopes at hand: the other block of the ascent.
 
-With slopes and multipliers fixed, the number of :mod:`convexpoison.goal_bounds.certificate` is concave in the reference theta;
+With slopes and multipliers fixed, the number of :mod:`convexpoison.goal_bounds.barrier` is concave in the reference theta;
 for ``q = 0`` it is, up to a constant,
 
     -L(theta) - m max over z of l(theta; z) - sum over columns of (G - rho_m r theta + pull)^2 / (4 rho_m r).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from convexpoison.goal_bounds.certificate import Barrier
+from convexpoison.goal_bounds.barrier import Barrier
 from convexpoison.goal_bounds.fit import rounded, slopes_at
 from convexpoison.losses import FloatArray, Hinge, Loss
 
@@ -21,7 +21,7 @@ _WIDTH = 0.03
 """Margin over which the kink of the hinge is rounded off."""
 _TIE = 0.2
 """Difference of the two labels' worst losses at which both count about alike."""
-_ITERATIONS = 60
+_ITERATIONS = 30
 
 
 def better_reference(barrier: Barrier, m: float, pull: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """The search for what makes a goal's bound strong: references and slopes, by block ascent.
 
 A constrained fit gives the slopes for a reference, and a concave maximisation a reference for the slopes. Nothing here needs
-trust: a bound holds by :mod:`convexpoison.goal_bounds.certificate`, whatever the search came up with.
+trust: a bound holds by :mod:`convexpoison.goal_bounds.proof`, whatever the search came up with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convexpoison.data import TrainingData
-from convexpoison.goal_bounds.certificate import Barrier, Ground
+from convexpoison.goal_bounds.barrier import Barrier, Ground
 from convexpoison.goal_bounds.fit import GoalFitter
 from convexpoison.goal_bounds.reference import better_reference
 from convexpoison.losses import FloatArray
@@ -28,16 +28,12 @@ _LIMIT = 1e9
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class Stretch:
     """A barrier and the numbers of points that it excludes: from ``first`` to ``last``, both included."""
 
     barrier: Barrier
     first: float
     last: float
-
-    def holds(self) -> bool:
-        """Evaluate the formula again at both ends; what lies between follows."""
-        return all(self.barrier.excess(m) > 0.0 for m in (self.first, self.last))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +66,25 @@ class Search:
 
     def ascend(
         self, fitter: GoalFitter, X: FloatArray, labels: FloatArray, rounds: int
-    ) -> tuple[tuple[Section, ...], LinearModel | None]:
-        """Block ascent; sections are kept as far as later ones need them to start from."""
+    ) -> tuple[tuple[Stretch, ...], LinearModel | None]:
+        """Block ascent; stretches are kept as far as later ones need them to start from."""
         g = self.ground
         theta = clean = np.append(self.clean.coef, [self.clean.intercept] * (g.metric.size - self.clean.coef.size))
-        sections: tuple[Section, ...] = ()
+        stretches: tuple[Stretch, ...] = ()
         start, best = clean, None
         for k in range(rounds + 1):
-            reach = sections[-1].last if sections else 0.0
+            reach = stretches[-1].last if stretches else 0.0
             fit = fitter.fit(X, labels, theta, g.ridge(reach), start)
-            barrier = Barrier(g, theta, fit.slopes, g.pulls(X, labels, fit.pull))
-            longer = _extend(sections, barrier)
-            if longer is sections:
+            barrier = Barrier(g, (X, labels), theta, fit.slopes, fit.pull)
+            longer = _extend(stretches, barrier)
+            if longer is stretches:
                 break
-            sections, start, best = longer, fit.theta, self.model(fit.theta)
-            last = sections[-1].last
+            stretches, start, best = longer, fit.theta, self.model(fit.theta)
+            last = stretches[-1].last
             if k == rounds or last <= _WORTHWHILE * reach:
                 break
             theta = better_reference(barrier, 1.05 * last, barrier.pulls.sum(axis=0))
-        return sections, best
+        return stretches, best
 
     def model(self, theta: FloatArray) -> LinearModel:
         """Columns as a model in the user's terms."""
@@ -96,17 +92,17 @@ class Search:
         return LinearModel(theta[:d], float(theta[d:].sum()), self.clean.classes)
 
 
-def _extend(sections: tuple[Section, ...], barrier: Barrier) -> tuple[Section, ...]:
-    """The sections with this barrier's, where that reaches further; alone, where it needs no others to start from."""
-    reach = sections[-1].last if sections else 0.0
+def _extend(stretches: tuple[Stretch, ...], barrier: Barrier) -> tuple[Stretch, ...]:
+    """The stretches with this barrier's, where that reaches further; alone, where it needs no others to start from."""
+    reach = stretches[-1].last if stretches else 0.0
     if not barrier.excess(reach) > 0.0:
-        return sections
+        return stretches
     last = _reach(barrier, reach)
     if not last > reach:
-        return sections
+        return stretches
     if reach == 0.0 or barrier.excess(0.0) > 0.0:
-        return (Section(barrier, 0.0, last),)
-    return (*sections, Section(barrier, reach, last))
+        return (Stretch(barrier, 0.0, last),)
+    return (*stretches, Stretch(barrier, reach, last))
 
 
 def _reach(barrier: Barrier, start: float) -> float:

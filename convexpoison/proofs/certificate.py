@@ -17,69 +17,28 @@ what was asked. The data are not: they are brought to the check.
 from __future__ import annotations
 
 import math
-import os
-import zipfile
 from dataclasses import dataclass, replace
-from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexpoison.data import TrainingData
-from convexpoison.files import write_npz
+from convexpoison.data import Classes, TrainingData
 from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.proofs.certificate_file import arrays_of, fields_of
+from convexpoison.proofs.certificate_file import Arrays
+from convexpoison.proofs.claim import LEFT_OUT, Claim, model_arrays, model_of, vector
 from convexpoison.proofs.enclosures import resistance
 from convexpoison.proofs.price_bound import price
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
-_MARGIN = 1e-10
+MARGIN = 1e-10
 """What a claim leaves, relative to what was proven: another machine adds up in another order."""
-_LEFT_OUT = "the user's own constraints are left out of the proof; it holds without them, and so with them"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    Attributes
-    ----------
-    holds : bool
-        Whether at least the claim is proven; also the truth value of the verdict.
-    value : float
-        The lower bound that is proven, rounded down; ``inf`` if no number of points reproduces the target.
-    claimed : float
-    seconds : float
-    reason : str
-    """
-
-    holds: bool
-    value: float
-    claimed: float
-    seconds: float
-    reason: str
-
-    def __bool__(self) -> bool:
-        return self.holds
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON (infinite numbers become None)."""
-        numbers = {name: _finite(getattr(self, name)) for name in ("value", "claimed")}
-        return {
-            "holds": self.holds,
-            **numbers,
-            "attainable": not math.isinf(self.value),
-            "seconds": self.seconds,
-            "reason": self.reason,
-        }
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(Claim):
     """No attack in ``space`` makes ``victim`` return ``target`` with fewer than ``value`` added points.
 
     Attributes
@@ -105,6 +64,7 @@ class Certificate:
     direction: Direction
     value: float
     note: str = ""
+    kind: ClassVar[str] = "certificate"
 
     def __post_init__(self) -> None:
         sizes = {self.target.n_features, self.space.n_features, self.direction.w.size}
@@ -115,87 +75,38 @@ class Certificate:
             )
         if not (np.isfinite(self.direction.w).all() and math.isfinite(self.direction.b)):
             raise ValueError("the direction holds NaN or infinity")
-        if not self.value >= 0.0:
-            raise ValueError(f"a claim is a number of points, at least 0; got {self.value}")
+        self._check_value()
         if self.victim.intercept == "none" and (self.direction.b != 0.0 or self.target.intercept != 0.0):
             raise ValueError("the victim has no intercept, but the direction or the target has one")
         if not self.victim.loss.classification and self.space.response is None:
             raise ValueError("a regression loss needs the range of the response: space.with_response(lower, upper)")
 
     @property
-    def n_points(self) -> float:
-        """The least whole number of points that the claim allows; ``inf`` for an unattainable target."""
-        return float(math.ceil(self.value)) if math.isfinite(self.value) else self.value
-
-    def verify(self, data: Any, sample_weight: ArrayLike | None = None) -> Verdict:
-        """Prove the bound again, from the data and in interval arithmetic.
-
-        Parameters
-        ----------
-        data : pair (X, y) or TrainingData
-            The clean rows, as the final step of a Pipeline sees them.
-        sample_weight : array of shape (n_samples,), optional
-
-        Returns
-        -------
-        Verdict
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the data cannot be used with this target.
-        """
-        start = perf_counter()
-        value, _ = _proof(self, self._rows(data, sample_weight))
-        holds = bool(value >= self.value)
-        return Verdict(holds, value, self.value, perf_counter() - start, _reason(holds, value, self.value))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but ``space.constraints`` to an npz file, without pickle; all of it or nothing."""
-        write_npz(Path(path), dict(arrays_of(self)))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Certificate:
-        """Read what :meth:`save` wrote; what it claims is not believed until :meth:`verify` has proven it.
-
-        Raises
-        ------
-        ValueError
-            If the file is not one of those.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(**fields_of(dict(file)))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, EOFError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{path} is not a certificate that this version reads ({why})") from error
+    def _classes(self) -> Classes | None:
+        return self.target.classes
 
     @property
-    def statement(self) -> str:
-        """What the certificate is about, in words: to be compared with what was asked."""
-        victim, target, space = self.victim, self.target, self.space
-        strength = f"C={victim.C:g}" if victim.C is not None else f"C_R={victim.C_R:g}"
-        length = float(np.linalg.norm(target.coef))
-        ends = f"from {space.lower.min():g} to {space.upper.max():g}"
-        carried = f"labels {list(space.labels)}" if victim.loss.classification else f"responses {space.response}"
+    def _purpose(self) -> str:
+        return "to reproduce the target"
+
+    @property
+    def _subject(self) -> str:
+        length = float(np.linalg.norm(self.target.coef))
         return (
-            f"victim: {victim.loss.name} loss, {strength}, intercept {victim.intercept}; target: {target.n_features} "
-            f"coefficients of length {length:.6g}, intercept {target.intercept:.6g}; points: {', '.join(sorted(space.parts))} "
-            f"{ends}, {carried}"
+            f"target: {self.target.n_features} coefficients of length {length:.6g}, "
+            f"intercept {self.target.intercept:.6g}"
         )
 
-    def _rows(self, data: Any, sample_weight: ArrayLike | None) -> TrainingData:
-        rows = TrainingData.from_user(
-            data,
-            regression=not self.victim.loss.classification,
-            classes=self.target.classes,
-            sample_weight=sample_weight,
-        )
-        if rows.n_features != self.target.n_features:
-            raise ValueError(
-                f"the data have {rows.n_features} features and the certificate has {self.target.n_features}"
-            )
-        return rows
+    def _proven(self, rows: TrainingData) -> float:
+        return _proof(self, rows)[0]
+
+    def _arrays(self) -> Arrays:
+        return {**model_arrays(self.target), "direction_w": self.direction.w, "direction_b": np.array(self.direction.b)}
+
+    @classmethod
+    def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
+        direction = Direction(vector(arrays["direction_w"]), float(arrays["direction_b"]))
+        return {"target": model_of(arrays, words), "direction": direction}
 
 
 def certify(
@@ -230,17 +141,17 @@ def certify(
     """
     if victim.intercept == "none":
         direction = Direction(direction.w, 0.0)
-    draft = Certificate(victim, target, space, direction, 0.0, "" if space.constraints is None else _LEFT_OUT)
+    draft = Certificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
     value, rounding = _proof(draft, draft._rows(data, sample_weight))
     if math.isfinite(value):
-        value = max(0.0, value * (1.0 - _MARGIN) - 2.0 * rounding)
+        value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
     return replace(draft, value=value)
 
 
 def _proof(certificate: Certificate, rows: TrainingData) -> tuple[float, float]:
     """The bound that is proven, and by how much rounding of the data's sums may have lowered it."""
     victim, target, space = certificate.victim, certificate.target, certificate.space
-    v = _normalized(certificate.direction)
+    v = normalized(certificate.direction)
     with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
         pull = resistance(victim, rows, target, v)
         if not pull.lower > 0.0:
@@ -252,21 +163,12 @@ def _proof(certificate: Certificate, rows: TrainingData) -> tuple[float, float]:
     return (value, float(pull.upper - pull.lower) / dearest) if value > 0.0 else (0.0, 0.0)
 
 
-def _normalized(v: Direction) -> Direction:
+def normalized(v: Direction) -> Direction:
     """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
-    largest = max(float(np.abs(v.w).max()), abs(v.b))
-    shift = -math.frexp(largest)[1]
+    shift = scale_of(v)
     return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
 
 
-def _reason(holds: bool, value: float, claimed: float) -> str:
-    if not holds:
-        proven = "nothing" if value == 0.0 else f"at least {value:.10g} points"
-        return f"these data prove {proven}, and the certificate claims {claimed:.10g}"
-    if math.isinf(value):
-        return "no number of added points reproduces the target"
-    return f"at least {value:.10g} added points are needed to reproduce the target"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def scale_of(v: Direction) -> int:
+    """The exponent of that power of two."""
+    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

@@ -4,70 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from convexpoison.mass.stationarity import Direction
-from convexpoison.model import LinearModel
+from convexpoison.data import Classes
 from convexpoison.spaces import OneHot, Space
 from convexpoison.victim import Victim
 
-if TYPE_CHECKING:
-    from convexpoison.proofs.certificate import Certificate
-
 _FORMAT = 1
 Arrays = dict[str, np.ndarray]
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, EOFError)
+"""What reading a file that is not a certificate may end with."""
 
 
-def arrays_of(certificate: Certificate) -> Arrays:
-    """Everything but ``space.constraints``."""
-    target, space, v = certificate.target, certificate.space, certificate.direction
+def header(kind: str, victim: Victim, space: Space, value: float, note: str, words: dict[str, Any]) -> Arrays:
+    """What every certificate holds: everything of the space but its ``constraints``, and the words as JSON."""
     d = space.n_features
-    return {
-        "coef": target.coef,
-        "intercept": np.array(target.intercept),
-        "direction_w": v.w,
-        "direction_b": np.array(v.b),
-        "lower": space.lower,
-        "upper": space.upper,
-        "integer": space.integer,
-        "ball_centers": np.array([ball.center for ball in space.balls]).reshape(-1, d),
-        "ball_radii": np.array([ball.radius for ball in space.balls]),
-        "slab_directions": np.array([slab.direction for slab in space.slabs]).reshape(-1, d),
-        "slab_sides": np.array([[slab.lower, slab.upper] for slab in space.slabs]).reshape(-1, 2),
-        "meta": np.array(json.dumps(_words(certificate))),
-    }
-
-
-def fields_of(arrays: Arrays) -> dict[str, Any]:
-    """What :class:`~convexpoison.proofs.certificate.Certificate` is made of, every part checked as if a user had typed it.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError, IndexError, AttributeError
-        If something is missing or of the wrong kind.
-    """
-    meta = json.loads(str(arrays["meta"]))
-    if meta["kind"] != "certificate" or meta["format"] != _FORMAT:
-        raise ValueError(f"it says kind {meta['kind']!r}, format {meta['format']!r}")
-    victim = dict(meta["victim"])
-    classes = None if meta["classes"] is None else (meta["classes"][0], meta["classes"][1])
-    return {
-        "victim": Victim(victim.pop("loss"), **victim),
-        "target": LinearModel(arrays["coef"], float(arrays["intercept"]), classes),
-        "space": _space(arrays, meta),
-        "direction": Direction(np.asarray(arrays["direction_w"], dtype=np.float64), float(arrays["direction_b"])),
-        "value": math.inf if meta["value"] is None else float(meta["value"]),
-        "note": str(meta["note"]),
-    }
-
-
-def _words(certificate: Certificate) -> dict[str, Any]:
-    victim, space, classes = certificate.victim, certificate.space, certificate.target.classes
-    return {
-        "kind": "certificate",
+    classes = words.get("classes")
+    meta = {
+        "kind": kind,
         "format": _FORMAT,
         "victim": {
             "loss": victim.loss.name,
@@ -76,19 +35,60 @@ def _words(certificate: Certificate) -> dict[str, Any]:
             "intercept": victim.intercept,
             "intercept_scaling": victim.intercept_scaling,
         },
-        "classes": None if classes is None else [_plain(label) for label in classes],
-        "value": certificate.value if math.isfinite(certificate.value) else None,
+        "value": value if math.isfinite(value) else None,
         "one_hot": [[list(group.columns), group.at_most_one, group.relaxed] for group in space.one_hot],
         "labels": list(space.labels),
         "response": space.response,
-        "note": certificate.note,
+        "note": note,
+        **words,
+        "classes": None if classes is None else [_plain(label) for label in classes],
+    }
+    return {
+        "lower": space.lower,
+        "upper": space.upper,
+        "integer": space.integer,
+        "ball_centers": np.array([ball.center for ball in space.balls]).reshape(-1, d),
+        "ball_radii": np.array([ball.radius for ball in space.balls]),
+        "slab_directions": np.array([slab.direction for slab in space.slabs]).reshape(-1, d),
+        "slab_sides": np.array([[slab.lower, slab.upper] for slab in space.slabs]).reshape(-1, 2),
+        "meta": np.array(json.dumps(meta)),
     }
 
 
-def _space(arrays: Arrays, meta: dict[str, Any]) -> Space:
-    space = Space.box(arrays["lower"], arrays["upper"]).with_labels(meta["labels"])
-    if meta["response"] is not None:
-        space = space.with_response(*meta["response"])
+def read_arrays(path: str | os.PathLike[str]) -> Arrays:
+    """What the file holds."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def kind_and_words(arrays: Arrays) -> tuple[str, dict[str, Any]]:
+    """The kind of certificate, and its words."""
+    words = json.loads(str(arrays["meta"]))
+    if words["format"] != _FORMAT:
+        raise ValueError(f"it says kind {words['kind']!r}, format {words['format']!r}")
+    return str(words["kind"]), words
+
+
+def shared_fields(arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
+    """Victim, space, value and note, every part checked as if a user had typed it."""
+    victim = dict(words["victim"])
+    return {
+        "victim": Victim(victim.pop("loss"), **victim),
+        "space": _space(arrays, words),
+        "value": math.inf if words["value"] is None else float(words["value"]),
+        "note": str(words["note"]),
+    }
+
+
+def classes_of(words: dict[str, Any]) -> Classes | None:
+    """The pair of labels."""
+    return None if words["classes"] is None else (words["classes"][0], words["classes"][1])
+
+
+def _space(arrays: Arrays, words: dict[str, Any]) -> Space:
+    space = Space.box(arrays["lower"], arrays["upper"]).with_labels(words["labels"])
+    if words["response"] is not None:
+        space = space.with_response(*words["response"])
     for center, radius in zip(arrays["ball_centers"], arrays["ball_radii"], strict=True):
         space = space.with_ball(center, float(radius))
     for direction, (lower, upper) in zip(arrays["slab_directions"], arrays["slab_sides"], strict=True):
@@ -97,10 +97,11 @@ def _space(arrays: Arrays, meta: dict[str, Any]) -> Space:
     if integer.shape != (space.n_features,):
         raise ValueError(f"{integer.size} marks of integer columns for {space.n_features} columns")
     groups, grouped = [], space
-    for columns, at_most_one, relaxed in meta["one_hot"]:
+    for columns, at_most_one, relaxed in words["one_hot"]:
         grouped = grouped.with_one_hot(columns, at_most_one=bool(at_most_one))  # which refuses columns that do not fit
         groups.append(OneHot(tuple(columns), bool(at_most_one), bool(relaxed)))
-    return replace(space, integer=integer, one_hot=tuple(groups))
+    # The columns of groups lie in [0, 1], whatever the file says.
+    return replace(grouped, integer=integer, one_hot=tuple(groups))
 
 
 def _plain(label: Any) -> Any:

@@ -15,7 +15,7 @@ from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.mass.stationarity import BOUNDARY, Direction
 from convexpoison.model import LinearModel
-from convexpoison.proofs.intervals import Interval, dot, product, sigmoid
+from convexpoison.proofs.intervals import Interval, dot, exp, log, product, sigmoid
 from convexpoison.victim import Victim
 
 
@@ -67,9 +67,38 @@ def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direc
         terms = -_weight_anywhere(loss, margins) * along
     fixed = (terms * data.sample_weight).where(~worst, 0.0).sum()
     shared = (-along * data.sample_weight).where(worst, 0.0).at_least(0.0).sum()
-    n_rows = Interval.of(data.sample_weight).sum()
-    rho = _reciprocal(victim.C) + victim.kappa * n_rows
+    rho = regularisation(victim, data.sample_weight)
     return -(fixed + rho * penalty_slope(victim, target, v)) - shared
+
+
+def regularisation(victim: Victim, sample_weight: FloatArray, m: float = 0.0) -> Interval:
+    """``rho(N + m)``."""
+    return _reciprocal(victim.C) + victim.kappa * (Interval.of(sample_weight).sum() + m)
+
+
+def loss_value(loss: Loss, margins: Interval) -> Interval:
+    """``phi(u)`` of a loss that falls with the margin."""
+    if loss.name == "logistic":
+        low, high = (_softplus(-Interval.of(end)) for end in (margins.upper, margins.lower))
+        return Interval(np.maximum(low.lower, 0.0), high.upper)
+    short = (1.0 - margins).at_least(0.0)
+    return short * short if loss.name == "squared_hinge" else short
+
+
+def support_height(loss: Loss, slopes: FloatArray) -> Interval:
+    """``min over u of phi(u) + slope * u``, see :func:`convexpoison.goal_bounds.fit.support`."""
+    s = Interval.of(slopes)
+    if loss.name == "hinge":
+        return s
+    if loss.name == "squared_hinge":
+        return s - 0.25 * (s * s)
+    rest = 1.0 - s
+    return -(s * log(s)).where(slopes > 0.0, 0.0) - (rest * log(rest)).where(slopes < 1.0, 0.0)
+
+
+def _softplus(x: Interval) -> Interval:
+    """``log(1 + exp(x))`` of numbers (intervals without width)."""
+    return x.at_least(0.0) + log(1.0 + exp(Interval.of(-np.abs(x.lower))))
 
 
 def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarray:

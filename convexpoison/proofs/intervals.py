@@ -9,7 +9,8 @@ rounded to nearest, gradual underflow) and nothing else:
 - a matrix product is whatever the linear algebra library makes of it: any order of summation, fused or not, has an
   error of at most ``n u / (1 - n u)`` times the product of the absolute values, with ``u = 2**-53`` (Higham, "Accuracy
   and Stability of Numerical Algorithms", 2nd ed., 2002, Section 3.1);
-- the exponential is a Taylor polynomial with a bound on its errors: no mathematical library is trusted.
+- the exponential is a Taylor polynomial with a bound on its errors, and a logarithm is checked by it: no mathematical
+  library is trusted.
 
 This was preferred to arbitrary-precision intervals (python-flint, mpmath) because a matrix of ten million entries takes
 milliseconds, not minutes, and because the error of a double is far below what a lower bound on a number of points needs;
@@ -28,14 +29,16 @@ from numpy.typing import ArrayLike
 
 from convexpoison.losses import FloatArray
 
-_UNIT = 2.0**-53
-_TINY = 2.0**-1073
+UNIT = 2.0**-53
+TINY = 2.0**-1073
 """More than what one product can lose to underflow."""
 _LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")
 """log 2 to 32 bits: its product with a small integer is exact."""
 _LOG2_LOW = (float.fromhex("0x1.a39ef35793c76p-33"), float.fromhex("0x1.a39ef35793c77p-33"))
 """What is missing to log 2 lies between these neighbours."""
 _EXP_RANGE = 700.0
+_LOG_LEAST = 1e-300
+"""The logarithm of anything below is bounded by that of this."""
 _EXP_TERMS = 15
 """What is left of the series after ``r**15 / 15!`` is below ``2**-60`` for ``|r| <= 0.35``."""
 
@@ -120,11 +123,11 @@ def dot(a: Interval | ArrayLike, b: Interval | ArrayLike) -> Interval:
 def product(X: Any, v: FloatArray) -> tuple[Interval, FloatArray]:
     """``X @ v`` for an array or CSR matrix, and about ``|X| @ |v|``, by which its rounding errors are measured."""
     n = int(np.diff(X.indptr).max(initial=0)) if sp.issparse(X) else X.shape[1]
-    if n * _UNIT > 0.01:
+    if n * UNIT > 0.01:
         raise ValueError(f"rows of {n} entries are too long for a rigorous product")
     centre, size = (np.asarray(A @ u).reshape(-1) for A, u in ((X, v), (abs(X), np.abs(v))))
     # Twice the textbook's bound, which pays for the rounding of ``size`` and of this line.
-    radius = 2.0 * n * _UNIT * size + n * _TINY
+    radius = 2.0 * n * UNIT * size + n * TINY
     return Interval(_add(centre, -radius, -np.inf), _add(centre, radius, np.inf)), size
 
 
@@ -132,6 +135,11 @@ def exp(x: Interval) -> Interval:
     """The exponential."""
     ends = _exp(np.stack([x.lower, x.upper]))
     return Interval(ends.lower[0], ends.upper[1])
+
+
+def log(x: Interval) -> Interval:
+    """The natural logarithm of what is not negative; -inf where an end is 0."""
+    return Interval(_log(x.lower).lower, _log(x.upper).upper)
 
 
 def sigmoid(x: Interval) -> Interval:
@@ -154,8 +162,17 @@ def _exp(x: FloatArray) -> Interval:
     for n in range(_EXP_TERMS, 0, -1):
         power = 1.0 + power * r / n
     scale = np.nan_to_num(k).astype(np.int64)
-    lower, upper = (np.ldexp(power * (1.0 + s * 16.0 * _UNIT), scale) for s in (-1.0, 1.0))
+    lower, upper = (np.ldexp(power * (1.0 + s * 16.0 * UNIT), scale) for s in (-1.0, 1.0))
     return Interval(np.where(x < -_EXP_RANGE, 0.0, lower), np.where(x > _EXP_RANGE, np.inf, upper))
+
+
+def _log(x: FloatArray) -> Interval:
+    """``log x = y + log t`` with ``t = x exp(-y)`` and ``1 - 1 / t <= log t <= t - 1``, for any y."""
+    positive = np.maximum(x, _LOG_LEAST)
+    y = np.log(positive)
+    t = Interval.of(positive) * exp(Interval.of(-y))
+    lower = Interval.of(y) + (1.0 - 1.0 / t)
+    return Interval(np.where(x < _LOG_LEAST, -np.inf, lower.lower), (Interval.of(y) + (t - 1.0)).upper)
 
 
 def _add(a: FloatArray, b: FloatArray, towards: float) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,12 @@ class GrowingRows:
         self.n_clean = int(X.shape[0])
         self.n_features = int(X.shape[1])
         self.n_rows = self.n_clean
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GrowingRows:
+        """A copy that grows by itself; the clean block never changes and is shared."""
+        twin = copy(self)
+        twin._added = self._added.copy()
+        return twin
 
     def append(self, x: FloatArray) -> int:
         """Add a row; its index."""

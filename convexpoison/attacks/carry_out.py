@@ -1,0 +1,67 @@
+"""From a poison to an outcome: what points that a method brought all at once do to the victim."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from convexpoison.attacks.run import Outcome, Setting, Stop, replay
+from convexpoison.attacks.task import METHODS, Poison, Task, check_options
+from convexpoison.bounds import BoundProblem
+from convexpoison.data import TrainingData
+from convexpoison.model import LinearModel
+
+
+def carry_out(
+    method: str, task: Task, options: dict[str, Any], test: TrainingData | None, solver: str
+) -> tuple[BoundProblem, Outcome, dict[str, Any]]:
+    """Run the method and replay its points, up to the one with which the goal is reached.
+
+    Returns
+    -------
+    BoundProblem
+        Towards the task's target; towards the model that the points induce, where the task has a goal and no target.
+    Outcome
+    dict
+        What the method has to tell besides (:attr:`Poison.info`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the method has no such option, or cannot be used for this task.
+    """
+    function = METHODS[method].load()
+    check_options(method, function, options)
+    with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
+        poison = function(task, **options)
+        _check(poison, task)
+        target = task.target
+        if target is None:
+            poison, target = _until_the_goal(poison, task)
+        problem = BoundProblem(task.victim, task.data, target, task.space, solver)
+        setting = Setting(problem, Stop(None, task.max_points, task.goal, task.time_limit_s), 1, test, task.progress)
+        points = zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True)
+        return problem, replay(setting, points, poison.status), poison.info
+
+
+def _until_the_goal(poison: Poison, task: Task) -> tuple[Poison, LinearModel]:
+    """The first points that do it (all, if none do), and the model that they induce."""
+    trainer = task.victim.trainer(task.data)
+    for k, count in enumerate(poison.counts.tolist()):
+        trainer.add(poison.points[k], float(poison.labels[k]), count)
+        if task.goal is not None and task.goal(trainer.model):
+            first = {name: getattr(poison, name)[: k + 1] for name in ("points", "labels", "counts")}
+            return replace(poison, status="goal", **first), trainer.model
+    return poison, trainer.model
+
+
+def _check(poison: Poison, task: Task) -> None:
+    """A method that breaks its contract is found out here and not by the user."""
+    n, total = len(poison.counts), int(np.sum(poison.counts))
+    if poison.points.shape != (n, task.data.n_features) or poison.labels.shape != (n,):
+        raise AssertionError(f"{n} counts, but points {poison.points.shape} and labels {poison.labels.shape}")
+    if total > task.max_points:
+        raise AssertionError(f"{total} points where the budget is {task.max_points}")

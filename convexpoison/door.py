@@ -1,0 +1,155 @@
+"""What comes in at the front door, checked and read once: who learns, on which rows, where poison may lie, what is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from convexpoison.attacks.run import Stop
+from convexpoison.bounds import BoundProblem
+from convexpoison.data import TrainingData
+from convexpoison.estimators import ReadTarget, read_target
+from convexpoison.goals import Flip, Goal
+from convexpoison.model import LinearModel
+from convexpoison.spaces import Space
+from convexpoison.victim import Victim
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """The user's terms translated into the library's, and what leads back.
+
+    Attributes
+    ----------
+    victim : Victim
+    data : TrainingData
+    space : Space
+    solver : str
+    target : LinearModel or None
+        None where an outcome is wanted and no model.
+    goal : callable or None
+    steps : fitted transformer or None
+        What a Pipeline does before its final step.
+    """
+
+    victim: Victim
+    data: TrainingData
+    space: Space
+    solver: str
+    target: LinearModel | None = None
+    goal: Goal | None = None
+    steps: Any = None
+
+    def towards(self, target: LinearModel) -> BoundProblem:
+        """The question what that model costs."""
+        return BoundProblem(self.victim, self.data, target, self.space, self.solver)
+
+    @property
+    def problem(self) -> BoundProblem:
+        """The question what the target costs."""
+        assert self.target is not None
+        return self.towards(self.target)
+
+    def rows(self, data: Any, name: str) -> TrainingData:
+        """Rows to test or to validate on; they may all be of one class."""
+        rows, labels = data
+        classes = self.data.classes
+        if classes is None and name == "test_data":
+            raise ValueError("test_data records an accuracy, which a regression target does not have; leave it out")
+        return training_data((rows, labels), self.steps, self.victim, classes, None, both_classes=False)
+
+    def goal_rows(self) -> TrainingData | None:
+        """The rows that the goal wants wrong, with their right labels; None if it names none."""
+        goal = self.goal
+        if isinstance(goal, Flip):
+            goal = goal.bind(self.victim.trainer(self.data).model)
+            return self.rows((goal.x0[None], [goal.label]), "goal")
+        if goal is not None and hasattr(goal, "X") and hasattr(goal, "y"):
+            return self.rows((goal.X, goal.y), "goal")
+        return None
+
+
+def read_scenario(
+    target: Any, data: Any, victim: Victim | None, space: Space | None, solver: str, sample_weight: ArrayLike | None
+) -> Scenario:
+    """Check everything that :func:`convexpoison.attack` and :func:`convexpoison.lower_bound` have in common.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something given cannot be used.
+    """
+    from convexpoison.solvers import backend
+
+    if solver != "auto":
+        backend(solver)
+    if callable(target):
+        if victim is None:
+            raise ValueError("a goal does not say how the victim learns; pass victim=, for example Victim('hinge', C=1.0)")
+        clean = training_data(data, None, victim, None, sample_weight)
+        return Scenario(victim, clean, _space(space, data, None, victim, clean), solver, goal=target)
+    read = read_target(target)
+    victim = victim if victim is not None else read.victim
+    if victim is None:
+        raise ValueError(
+            "a target given as (coef, intercept) does not say how the victim learns; pass victim=, for example "
+            "Victim('hinge', C=1.0) for LinearSVC(loss='hinge') or Victim('logistic', C=1.0, intercept='free')"
+        )
+    clean = training_data(data, read.steps, victim, read.model.classes, sample_weight)
+    _check_target(read, victim, clean)
+    space = _space(space, data, read.steps, victim, clean)
+    return Scenario(victim, clean, space, solver, replace(read.model, classes=clean.classes), steps=read.steps)
+
+
+def _check_target(read: ReadTarget, victim: Victim, clean: TrainingData) -> None:
+    if read.model.n_features != clean.n_features:
+        raise ValueError(f"the target has {read.model.n_features} features and the data have {clean.n_features}")
+    if victim.intercept == "none" and read.model.intercept != 0.0:
+        raise ValueError(f"the victim has no intercept, but the target has one of {read.model.intercept:g}")
+
+
+def _space(space: Space | None, data: Any, steps: Any, victim: Victim, clean: TrainingData) -> Space:
+    """The user's space, checked; inferred from the rows as the final step sees them where there is none."""
+    if space is None:
+        X = data.X if isinstance(data, TrainingData) else data[0]
+        rows = X if steps is None else steps.transform(X)
+        space = Space.infer(rows, None if victim.loss.classification else clean.y)
+    else:
+        if space.n_features != clean.n_features:
+            raise ValueError(f"the space has {space.n_features} columns and the data have {clean.n_features}")
+        space.check_domain(clean.X)
+    if not victim.loss.classification and space.response is None:
+        space = space.with_response(float(clean.y.min()), float(clean.y.max()))
+    return space
+
+
+def training_data(
+    data: Any,
+    steps: Any,
+    victim: Victim,
+    classes: tuple[Any, Any] | None,
+    sample_weight: ArrayLike | None,
+    both_classes: bool = True,
+) -> TrainingData:
+    """Rows as the final step of a Pipeline sees them."""
+    if isinstance(data, (tuple, list)) and len(data) == 2 and steps is not None:
+        data = (steps.transform(data[0]), data[1])
+    regression = not victim.loss.classification
+    return TrainingData.from_user(
+        data, regression=regression, classes=classes, sample_weight=sample_weight, both_classes=both_classes
+    )
+
+
+def check_stop(stop: Stop, copies: int) -> None:
+    """Refuse limits that make no sense."""
+    if stop.eps is not None and not stop.eps >= 0:
+        raise ValueError(f"eps must not be negative; got {stop.eps}")
+    for name, value in (("max_points", stop.max_points), ("copies", copies)):
+        if value is not None and (value != int(value) or value < 1):
+            raise ValueError(f"{name} must be a positive whole number; got {value}")
+    if stop.goal is not None and not callable(stop.goal):
+        raise TypeError(f"goal must be a callable goal(model) -> bool; got {type(stop.goal).__name__}")
+    if stop.time_limit_s is not None and not stop.time_limit_s > 0:
+        raise ValueError(f"time_limit_s must be positive; got {stop.time_limit_s}")

@@ -1,0 +1,64 @@
+"""Deep networks smoothed by noise: certified radii, noise that adapts to the image, and how to measure both.
+
+Needs torch (``pip install 'convexpoison[neural]'``), which is loaded on first use of a name that computes with it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convexpoison.neural.certification import Certification, RadiusDecision
+    from convexpoison.neural.distortion import Distortion, pgd_distortion
+    from convexpoison.neural.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves, evaluate
+    from convexpoison.neural.memory import MemoryCertification, MemoryClassifier
+    from convexpoison.neural.sigma import optimize_sigma
+    from convexpoison.neural.smoothing import SmoothedClassifier
+
+# Public name -> module that holds it, loaded on first use.
+_HOMES = {
+    "SmoothedClassifier": "smoothing",
+    "Certification": "certification",
+    "RadiusDecision": "certification",
+    "optimize_sigma": "sigma",
+    "MemoryClassifier": "memory",
+    "MemoryCertification": "memory",
+    "evaluate": "evaluation",
+    "Evaluation": "evaluation",
+    "CertifiedAccuracy": "evaluation",
+    "certified_accuracy_curves": "evaluation",
+    "pgd_distortion": "distortion",
+    "Distortion": "distortion",
+}
+
+__all__ = [
+    "Certification",
+    "CertifiedAccuracy",
+    "Distortion",
+    "Evaluation",
+    "MemoryCertification",
+    "MemoryClassifier",
+    "RadiusDecision",
+    "SmoothedClassifier",
+    "certified_accuracy_curves",
+    "evaluate",
+    "optimize_sigma",
+    "pgd_distortion",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convexpoison.neural' has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"convexpoison.neural.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as exc:
+        if exc.name != "torch":
+            raise
+        from convexpoison.errors import optional_import
+
+        optional_import("torch", "neural", f"convexpoison.neural.{name}")
+        raise
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,89 @@
+"""What smoothing answers about images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from convexpoison.errors import optional_import
+from convexpoison.losses import FloatArray
+
+
+class Rows:
+    """One entry an image in every array."""
+
+    def __len__(self) -> int:
+        return len(self.prediction)  # type: ignore[attr-defined]
+
+    def to_frame(self) -> Any:
+        """One row an image, as a pandas DataFrame."""
+        pandas = optional_import("pandas", "frame", f"{type(self).__name__}.to_frame")
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return pandas.DataFrame({name: v for name, v in columns.items() if isinstance(v, np.ndarray)})
+
+
+@dataclass(frozen=True, eq=False)
+class Certification(Rows):
+    """Certified predictions: with probability ``1 - alpha`` over the draws, for each image by itself, the smoothed
+    classifier predicts ``prediction`` everywhere within ``radius`` of the image (or it abstains here).
+
+    Attributes
+    ----------
+    prediction : int array of shape (n_images,)
+        -1 abstains.
+    radius : float array
+        In the ``norm`` and the units of the images; 0 where it abstains.
+    n : int array
+        Certifying draws, to which the bound belongs.
+    p_lower, p_upper : float arrays
+        Lower bound of the top class's probability, upper bound of every other's.
+    sigma : float array
+        Standard deviation of the noise in each coordinate.
+    norm : int
+        1 or 2.
+    alpha : float
+    """
+
+    prediction: np.ndarray
+    radius: FloatArray
+    n: np.ndarray
+    p_lower: FloatArray
+    p_upper: FloatArray
+    sigma: FloatArray
+    norm: int
+    alpha: float
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusDecision(Rows):
+    """Whether a given radius is certified, decided with as few draws as it takes.
+
+    Attributes
+    ----------
+    prediction : int array of shape (n_images,)
+        The class whose radius was in question; -1 where the radius is not certified.
+    certified : bool array
+        With probability ``1 - alpha`` over the draws, for each image by itself, none is certified wrongly.
+    decided : bool array
+        False where the draws ended before either answer was clear; such an image counts as not certified.
+    radius : float array
+        What was asked.
+    anytime_radius : float array
+        A radius that the same draws certify, at the same level: no larger than what a fixed number of draws would give, but
+        valid although the draws stopped when it suited. 0 where even the class is open.
+    n : int array
+        Draws used, without the ``n0``.
+    norm : int
+    alpha : float
+    """
+
+    prediction: np.ndarray
+    certified: np.ndarray
+    decided: np.ndarray
+    radius: FloatArray
+    anytime_radius: FloatArray
+    n: np.ndarray
+    norm: int
+    alpha: float

@@ -1,0 +1,157 @@
+"""A network as smoothing sees it: frozen, in evaluation mode, fed with many rows at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+_BATCH = {"cpu": 200, "cuda": 4096}
+"""Rows at a time: on a CPU more cost page faults, on a GPU fewer leave it idle."""
+_HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+T = TypeVar("T")
+
+
+class Forward:
+    """Runs a module on batches of images.
+
+    The module is lent, not owned: its training flags, parameters' memory layout and gradients are as before afterwards.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    outputs : {"logits", "probabilities"}
+    batch_size : int or None
+        Most rows at a time; halved for good, with one warning, when memory runs out.
+    precision : {"float32", "float16", "bfloat16"}
+        Half precision is by autocast, on CUDA.
+    channels_last : bool
+        Feed 4-d inputs, and keep the convolutions' weights, in channels-last layout.
+    """
+
+    def __init__(
+        self, model: nn.Module, outputs: str, batch_size: int | None, precision: str, channels_last: bool
+    ) -> None:
+        self.model, self.outputs = model, outputs
+        self.precision, self.channels_last = precision, channels_last
+        parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
+        self.device = torch.device("cpu") if parameter is None else parameter.device
+        self.dtype = torch.float32 if parameter is None else parameter.dtype
+        self.batch_size = batch_size or _BATCH.get(self.device.type, 1024)
+        self._warned = False
+        if precision in _HALVES and self.device.type != "cuda":
+            raise ValueError(
+                f"precision={precision!r} needs a model on CUDA; this one is on {self.device}: use 'float32', or move it"
+            )
+
+    @contextmanager
+    def open(self, gradients: bool = False) -> Iterator[Forward]:
+        """Evaluation mode, the memory layout and the precision, for as long as it lasts.
+
+        Parameters
+        ----------
+        gradients : bool
+            Whether derivatives in the input are wanted; otherwise in inference mode.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_evaluating(self.model))
+            if self.channels_last:
+                stack.enter_context(_weights_channels_last(self.model))
+            if self.precision in _HALVES:
+                stack.enter_context(torch.autocast(self.device.type, dtype=_HALVES[self.precision]))
+            if not gradients:
+                stack.enter_context(torch.inference_mode())
+            yield self
+
+    def layout(self, rows: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """Flat rows as a batch of images; in channels-last order a row's memory holds (height, width, channel)."""
+        if self._moves_channels(shape):
+            channels, *space = shape
+            return rows.view(len(rows), *space, channels).permute(0, 3, 1, 2)
+        return rows.view(len(rows), *shape)
+
+    def flat(self, image: torch.Tensor) -> torch.Tensor:
+        """One image as a row in the order that :meth:`layout` expects."""
+        if self._moves_channels(tuple(image.shape)):
+            image = image.permute(1, 2, 0)
+        return image.to(self.device, self.dtype).reshape(-1)
+
+    def unflat(self, row: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """A row as an image again, on the CPU."""
+        return self.layout(row[None], shape)[0].detach().cpu().contiguous()
+
+    def _moves_channels(self, shape: tuple[int, ...]) -> bool:
+        return self.channels_last and len(shape) == 3
+
+    def halving(self, work: Callable[[int], T]) -> T:
+        """``work(batch_size)``, again with half the batch when memory runs out."""
+        while True:
+            size = self.batch_size
+            try:
+                return work(size)
+            except (RuntimeError, MemoryError) as exc:
+                if not out_of_memory(exc) or size == 1:
+                    raise
+                self.batch_size = size // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"out of memory with {size} rows at a time on {self.device}: going on with {self.batch_size}, and "
+                    "with fewer where that is too many; pass a smaller batch_size to avoid the attempt",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+    def run(self, batch: torch.Tensor, use: Callable[[torch.Tensor, int], None]) -> None:
+        """``use(outputs, first_row)`` on slices of at most ``batch_size`` rows."""
+        start = 0
+        while start < len(batch):
+            first = start
+            outputs = self.halving(lambda size, first=first: self.model(batch[first : first + size]))  # type: ignore[misc]
+            use(outputs, start)
+            start += len(outputs)
+
+
+def soft_votes(outputs: torch.Tensor, kind: str, beta: float) -> torch.Tensor:
+    """Probabilities at inverse temperature ``beta`` (MACER, Section 3)."""
+    if kind == "logits":
+        return torch.softmax(beta * outputs.float(), dim=1)
+    if beta == 1.0:
+        return outputs
+    return torch.softmax(beta * outputs.float().clamp_min(torch.finfo(torch.float32).tiny).log(), dim=1)
+
+
+def out_of_memory(exc: BaseException) -> bool:
+    text = str(exc).lower()
+    known = "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+    return isinstance(exc, (torch.OutOfMemoryError, MemoryError)) or known
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+@contextmanager
+def _weights_channels_last(model: nn.Module) -> Iterator[None]:
+    before = [(p, p.data) for p in model.parameters() if p.dim() == 4]
+    try:
+        for parameter, data in before:
+            parameter.data = data.contiguous(memory_format=torch.channels_last)
+        yield
+    finally:
+        for parameter, data in before:
+            parameter.data = data

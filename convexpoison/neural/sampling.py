@@ -1,0 +1,170 @@
+"""Draws of a network's votes under noise: seeded by the image, many images and many draws in one batch.
+
+Each image has a random stream of its own for each purpose, seeded by (seed, purpose, the image's content), and takes its
+draws from it in blocks of fixed length. So an image meets the same noise at whatever place, in whatever batch and with
+whatever batch size it is asked; and the draws that choose a class are independent of those that certify it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from convexpoison.neural.forward import Forward, soft_votes
+from convexpoison.neural.noise import Noise
+
+BLOCK = 100
+"""Draws that an image takes from its stream at a time; part of what a seed means."""
+
+
+def stream_seed(seed: bytes, purpose: str, image: torch.Tensor) -> int:
+    """Seed of one image's stream for one purpose: 63 bits of a hash, alike on every machine."""
+    content = np.ascontiguousarray(image.detach().cpu().to(torch.float64).numpy()).tobytes()
+    digest = hashlib.blake2b(content, key=seed, digest_size=8, person=purpose.encode()).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class Stream:
+    """Noisy copies of one image, in order, without end."""
+
+    def __init__(self, row: torch.Tensor, sigma: float, noise: Noise, seed: int) -> None:
+        self.row, self.sigma, self.noise = row, sigma, noise
+        self.generator = torch.Generator(row.device).manual_seed(seed)
+
+    def fill(self, rows: torch.Tensor) -> None:
+        """Overwrite rows with the next noisy copies."""
+        self.noise.fill(rows, self.sigma, self.generator)
+        rows.add_(self.row)
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Sums over the draws of each image.
+
+    Attributes
+    ----------
+    n : int array of shape (n_images,)
+    total : float array of shape (n_images, n_classes)
+        Votes, or for soft votes the sum of the probabilities.
+    squares : float array of the same shape
+        Sum of the squares.
+    """
+
+    n: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+
+    def top(self) -> np.ndarray:
+        """The class with the most votes of each image."""
+        return np.asarray(self.total.argmax(axis=1))
+
+    def plus(self, other: Tally, where: np.ndarray) -> Tally:
+        """With the draws of ``other`` added to the images ``where``."""
+        n, total, squares = self.n.copy(), self.total.copy(), self.squares.copy()
+        n[where] += other.n
+        total[where] += other.total
+        squares[where] += other.squares
+        return Tally(n, total, squares)
+
+
+def tally(
+    forward: Forward, stream_of: Callable[[int], Stream], sizes: Sequence[int], shape: tuple[int, ...], n_classes: int,
+    beta: float | None,
+) -> Tally:  # fmt: skip
+    """Draw ``sizes[i]`` votes for image i.
+
+    Parameters
+    ----------
+    forward : Forward
+        Opened.
+    stream_of : callable
+        The stream of image i; asked once for each image, in order, so that few streams exist at a time.
+    sizes : sequence of int
+    shape : tuple of int
+        Of one image.
+    n_classes : int
+    beta : float or None
+        Inverse temperature of soft votes; None: hard votes.
+
+    Raises
+    ------
+    ValueError
+        If the network returns NaN, another number of classes, or no probabilities where they were declared.
+    """
+    votes = _Votes(forward, len(sizes), n_classes, beta)
+    width = int(np.prod(shape))
+    capacity = max(forward.batch_size, BLOCK)
+    rows = torch.empty(capacity, width, dtype=forward.dtype, device=forward.device)
+    owners = torch.empty(capacity, dtype=torch.int64, device=forward.device)
+    filled, asked = 0, -1
+
+    def flush() -> None:
+        forward.run(forward.layout(rows[:filled], shape), lambda out, start: votes.add(out, owners[start:]))
+
+    for i, size in _blocks(sizes):
+        if filled + size > capacity:
+            flush()
+            filled = 0
+        if i != asked:
+            stream, asked = stream_of(i), i
+        stream.fill(rows[filled : filled + size])
+        owners[filled : filled + size] = i
+        filled += size
+    if filled:
+        flush()
+    return votes.tally(np.asarray(sizes, dtype=np.int64))
+
+
+def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for i, size in enumerate(sizes):
+        for start in range(0, size, BLOCK):
+            yield i, min(BLOCK, size - start)
+
+
+class _Votes:
+    """Running sums on the device; what is wrong with the outputs is noted there and said at the end."""
+
+    def __init__(self, forward: Forward, n_images: int, n_classes: int, beta: float | None) -> None:
+        self.kind, self.beta, self.n_classes = forward.outputs, beta, n_classes
+        dtype = torch.int64 if beta is None else torch.float64
+        self.total = torch.zeros(n_images, n_classes, dtype=dtype, device=forward.device)
+        self.squares = torch.zeros_like(self.total)
+        self.nan = torch.zeros((), dtype=torch.bool, device=forward.device)
+        self.improper = torch.zeros((), dtype=torch.bool, device=forward.device)
+        self.ones = torch.ones(max(forward.batch_size, BLOCK), dtype=torch.int64, device=forward.device)
+        self.add: Callable[[torch.Tensor, torch.Tensor], None] = self._add_hard if beta is None else self._add_soft
+
+    def _add_hard(self, outputs: torch.Tensor, owners: torch.Tensor) -> None:
+        best, winners = outputs.max(dim=1)
+        self.nan |= best.isnan().any()  # NaN is the maximum of a row that holds one
+        places = owners[: len(winners)] * self.n_classes + winners
+        self.total.view(-1).scatter_add_(0, places, self.ones[: len(winners)])
+
+    def _add_soft(self, outputs: torch.Tensor, owners: torch.Tensor) -> None:
+        self.nan |= outputs.isnan().any()
+        if self.kind == "probabilities":
+            off = (outputs.float().sum(dim=1) - 1.0).abs().amax()
+            self.improper |= (outputs.amin() < -1e-6) | (off > 1e-3)
+        assert self.beta is not None
+        z = soft_votes(outputs, self.kind, self.beta).double().clamp(0.0, 1.0)
+        rows = owners[: len(z)]
+        self.total.index_add_(0, rows, z)
+        self.squares.index_add_(0, rows, z.square())
+
+    def tally(self, n: np.ndarray) -> Tally:
+        if bool(self.nan):
+            raise ValueError(
+                "the network returned NaN for a noisy image: no certificate can be made of that; mend the network"
+            )
+        if bool(self.improper):
+            raise ValueError(
+                "outputs='probabilities' was declared, but the network's rows are not nonnegative with sum 1; "
+                "declare outputs='logits', or add a softmax"
+            )
+        total = np.asarray(self.total.cpu().numpy(), dtype=np.float64)
+        squares = total if self.beta is None else np.asarray(self.squares.cpu().numpy())
+        return Tally(n, total, squares)

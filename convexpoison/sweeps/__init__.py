@@ -1,0 +1,8 @@
+"""Many attacks or bounds at once: a grid of parameters, in parallel, with one record a task that a later run picks up."""
+
+from convexpoison.sweeps.records import Record
+from convexpoison.sweeps.result import SweepResult
+
+load = SweepResult.load
+
+__all__ = ["Record", "SweepResult", "load"]

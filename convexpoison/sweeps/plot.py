@@ -1,0 +1,70 @@
+"""A heat map of what a sweep has found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convexpoison.errors import optional_import
+
+
+def heat_map(frame: Any, x: str, y: str, value: str, ax: Any = None) -> Any:
+    """Draw the mean of a value over two parameters; a cell without any finished task stays empty.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As :meth:`SweepResult.to_frame` gives it.
+    x, y : str
+        Columns to put on the axes.
+    value : str
+        A column of numbers. Its mean over the other parameters is shown.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+        ``ax.figure.savefig(path)`` saves it.
+
+    Raises
+    ------
+    ValueError
+        If a column does not exist or holds no numbers.
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    missing = [name for name in (x, y, value) if name not in frame.columns]
+    if missing:
+        raise ValueError(f"no column {missing[0]!r}; there are {', '.join(frame.columns)}")
+    if len({x, y, value}) < 3:
+        raise ValueError(f"x, y and value must be three columns; got {x!r}, {y!r} and {value!r}")
+    numbers = frame[value].dropna()
+    if numbers.empty or not all(isinstance(number, (int, float, np.number)) for number in numbers):
+        raise ValueError(f"the column {value!r} holds no numbers, or not only numbers; a heat map needs them")
+    if ax is None:
+        ax = optional_import("matplotlib.figure", "plot", "a plot").Figure(layout="constrained").subplots()
+    shown = frame.loc[numbers.index, [x, y]].assign(value=numbers.astype(float))
+    for name in (x, y):  # values of several kinds have no order
+        if shown[name].map(type).nunique() > 1:
+            shown[name] = shown[name].map(str)
+    _draw(shown.pivot_table(index=y, columns=x, values="value", aggfunc="mean", dropna=False), ax)
+    ax.set(xlabel=x, ylabel=y, title=value)
+    return ax
+
+
+def _draw(table: Any, ax: Any) -> None:
+    cells = table.to_numpy()
+    image = ax.imshow(np.ma.masked_invalid(cells), origin="lower", aspect="auto", cmap="viridis")
+    ax.set_xticks(range(table.shape[1]), [_told(name) for name in table.columns])
+    ax.set_yticks(range(table.shape[0]), [_told(name) for name in table.index])
+    middle = np.nanmean([np.nanmin(cells), np.nanmax(cells)])
+    for (row, column), number in np.ndenumerate(cells):
+        if np.isfinite(number):
+            colour = "white" if number <= middle else "black"
+            ax.text(column, row, f"{number:.4g}", ha="center", va="center", color=colour)
+    ax.figure.colorbar(image, ax=ax)
+
+
+def _told(name: Any) -> str:
+    return f"{name:g}" if isinstance(name, (int, float, np.number)) and not isinstance(name, bool) else str(name)

@@ -1,0 +1,215 @@
+"""What the parameters of a task mean: which data, which victim, which target or goal.
+
+Nothing here is specific to a sweep that runs attacks; a task function of the user's can call it for its own parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from convexpoison import datasets, goals, targets
+from convexpoison.datasets import Dataset
+from convexpoison.model import LinearModel
+from convexpoison.spaces import Space
+from convexpoison.sweeps.grid import Params
+from convexpoison.victim import Victim
+
+VICTIM = ("loss", "C", "C_R", "intercept", "intercept_scaling")
+SPACES = ("own", "relaxed")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Training rows, test rows where there are any, and where poison may lie (None: inferred from the rows)."""
+
+    train: Any
+    test: Any = None
+    space: Space | None = None
+    name: str | None = None
+
+
+def rows_of(params: Params) -> Rows:
+    """The rows that ``dataset`` names or is.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If there is no such data set, or its files are not here and cannot be downloaded.
+    """
+    given = params.get("dataset")
+    if isinstance(given, str):
+        data = _load(given)
+        return Rows(data.train, data.test, data.space, given)
+    if isinstance(given, Dataset):
+        return Rows(given.train, given.test, given.space)
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        return Rows(tuple(given))
+    raise ValueError(
+        "the grid needs 'dataset': names of data sets such as 'digits_17', Datasets, or pairs (X, y); "
+        f"got {'none' if given is None else type(given).__name__}"
+    )
+
+
+def victim_of(params: Params) -> Victim | None:
+    """The victim that ``victim`` is or describes, or that loss, C, C_R, intercept and intercept_scaling describe."""
+    told = {name: params[name] for name in VICTIM if params.get(name) is not None}
+    given = params.get("victim")
+    if given is not None and told:
+        raise ValueError(f"give victim or {', '.join(told)}, not both")
+    if isinstance(given, Mapping):
+        told = dict(given)
+    elif given is not None:
+        if not isinstance(given, Victim):
+            raise TypeError(f"victim must be a Victim or its parameters; got {type(given).__name__}")
+        return given
+    return Victim(**told) if told else None
+
+
+def space_of(params: Params, rows: Rows) -> Space | None:
+    """Where poison may lie: ``space`` is a Space, "own" (the data set's) or "relaxed" (whole numbers become intervals)."""
+    given = params.get("space", "own")
+    if isinstance(given, str):
+        if given not in SPACES:
+            raise ValueError(f"unknown space {given!r}; choose one of {', '.join(SPACES)}, or give a Space")
+        if given == "own":
+            return rows.space
+        return (rows.space or Space.infer(rows.train[0])).relax()
+    return given  # type: ignore[no-any-return]
+
+
+def target_of(params: Params, rows: Rows, victim: Victim | None, random_state: int) -> Any:
+    """The target itself, or what its recipe makes."""
+    return make(params.get("target"), rows, victim, random_state)
+
+
+def make(recipe: Any, rows: Rows, victim: Victim | None, random_state: int) -> Any:
+    """What a recipe such as ``{"label_flip": {"error": 0.1}}`` makes; anything that is no recipe is returned as it is."""
+    if not isinstance(recipe, Mapping):
+        return recipe
+    (name, options), *_ = recipe.items()
+    if name in _MODELS and rows.name is not None:
+        return _made_by_name(
+            name, rows.name, victim, json.dumps(options, default=lambda value: value.tolist()), random_state
+        )
+    return RECIPES[name](rows, victim, random_state, **options)
+
+
+def check_recipe(what: str, recipe: Any, rows: Rows, victim: Victim | None) -> None:
+    """Refuse a recipe that does not exist, or with other options than it has.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    if not isinstance(recipe, Mapping):
+        return
+    known = ", ".join(RECIPES)
+    if len(recipe) != 1:
+        raise ValueError(f"a recipe for {what} has one name, one of {known}; got {dict(recipe)}")
+    ((name, options),) = recipe.items()
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r} for {what}; choose one of {known}")
+    if not isinstance(options, Mapping):
+        raise TypeError(f"the recipe {name!r} takes options, for example {{{name!r}: {{...}}}}; got {options!r}")
+    if victim is None:
+        raise ValueError(f"the recipe {name!r} needs a victim: give C or C_R (and loss), or victim")
+    if rows.test is None and name not in _MODELS:
+        raise ValueError(f"the recipe {name!r} needs test rows, which this dataset does not have; give a Dataset")
+    signature = inspect.signature(RECIPES[name])
+    try:
+        signature.bind(rows, victim, 0, **options)
+    except TypeError as error:
+        has = ", ".join(list(signature.parameters)[3:])
+        raise TypeError(f"the recipe {name!r}: {error}; its options are {has}") from error
+
+
+def _label_flip(
+    data: Rows,
+    victim: Victim,
+    random_state: int,
+    *,
+    error: float,
+    flip: str = "held_out",
+    quantiles: Any = targets.QUANTILES,
+    copies: Any = targets.COPIES,
+    improved: bool = False,
+) -> LinearModel:
+    """:func:`convexpoison.targets.label_flip`, which flips rows held out from training, or the test rows as MTP does."""
+    if flip not in ("held_out", "test") or (flip == "test" and data.test is None):
+        raise ValueError(f"flip must be 'held_out', or 'test' where there are test rows; got {flip!r}")
+    return targets.label_flip(
+        victim,
+        data.train,
+        error=error,
+        flip=data.test if flip == "test" else None,
+        evaluate=data.test,
+        quantiles=quantiles,
+        copies=copies,
+        improved=improved,
+        random_state=random_state,
+        progress=False,
+    ).model
+
+
+def _subpopulation(
+    data: Rows,
+    victim: Victim,
+    random_state: int,
+    *,
+    rank: int = 0,
+    label: Any = None,
+    n_clusters: int = 20,
+    min_rows: int = 1,
+    improved: bool = False,
+) -> LinearModel:
+    """A model that is wrong on the cluster that the clean model has right the ``rank``-th most often (0: most often)."""
+    groups = targets.subpopulations(
+        *data.train, label=label, n_clusters=n_clusters, min_rows=min_rows, random_state=random_state
+    )
+    if not 0 <= rank < len(groups):
+        raise ValueError(f"there are {len(groups)} subpopulations, and rank is {rank}")
+    group = targets.best_classified(groups, victim.fit(*data.train), rank + 1)[rank]
+    return targets.subpopulation_target(victim, data.train, group, improved=improved, progress=False).model
+
+
+def _error_rate(data: Rows, victim: Victim, random_state: int, *, rate: float) -> goals.ErrorRate:
+    return goals.ErrorRate(rate, *data.test)
+
+
+def _flip(data: Rows, victim: Victim, random_state: int, *, row: int) -> goals.Flip:
+    return goals.Flip(data.test[0][row])
+
+
+def _misclassify(data: Rows, victim: Victim, random_state: int, *, rows: list[int]) -> goals.Misclassify:
+    return goals.Misclassify(data.test[0][rows], data.test[1][rows])
+
+
+RECIPES: dict[str, Callable[..., Any]] = {
+    "label_flip": _label_flip,
+    "subpopulation": _subpopulation,
+    "error_rate": _error_rate,
+    "flip": _flip,
+    "misclassify": _misclassify,
+}
+"""Name -> function(rows, victim, random_state, **options); test rows are meant where rows are named by number."""
+_MODELS = ("label_flip", "subpopulation")
+"""Those that make a model from the training rows, which takes time."""
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> Dataset:
+    """Kept, because the tasks of a worker are mostly about the same data."""
+    return datasets.load(name)
+
+
+@lru_cache(maxsize=8)
+def _made_by_name(recipe: str, dataset: str, victim: Victim, options: str, random_state: int) -> LinearModel:
+    """Kept, because tasks that differ in eps or method alone have the same target."""
+    rows = rows_of({"dataset": dataset})
+    made: LinearModel = RECIPES[recipe](rows, victim, random_state, **json.loads(options))
+    return made

@@ -1,0 +1,148 @@
+"""The table of a sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convexpoison.errors import optional_import
+from convexpoison.files import whole_file
+from convexpoison.result import AttackResult
+from convexpoison.sweeps.records import Record, Store
+
+_OWN = ("random_state", "status", "error", "seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """What became of the tasks of a sweep.
+
+    Attributes
+    ----------
+    records : tuple of Record
+        One a task, in the order of the grid.
+    store : Path or None
+    interrupted : bool
+        Whether Ctrl-C ended the run.
+    """
+
+    records: tuple[Record, ...]
+    store: Path | None = None
+    interrupted: bool = False
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        parts = [("finished", self._with("ok")), ("failed", self.failed), ("pending", self.pending)]
+        told = ", ".join(f"{len(records)} {name}" for name, records in parts if records or name == "finished")
+        return f"SweepResult({len(self)} tasks: {told})"
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """The tasks that raised; ``record.error`` is the traceback."""
+        return self._with("failed")
+
+    @property
+    def pending(self) -> tuple[Record, ...]:
+        """The tasks that have not run."""
+        return self._with("pending")
+
+    def _with(self, status: str) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record.status == status)
+
+    @classmethod
+    def load(cls, store: str | os.PathLike[str]) -> SweepResult:
+        """All that is in a store, without running anything; also while a sweep is writing to it.
+
+        The tasks of the last grid come first, in its order, and then what earlier grids have left.
+
+        Raises
+        ------
+        ValueError
+            If the folder is not the store of a sweep, or one of its files is damaged.
+        """
+        shelf = Store(Path(store))
+        planned, records = shelf.planned(), shelf.records()
+        first = [records.pop(task.key, task) for task in planned]
+        others = sorted(records.values(), key=lambda record: json.dumps(record.params, sort_keys=True))
+        return cls((*first, *others), shelf.folder)
+
+    def attack(self, task: int) -> AttackResult:
+        """The attack of a task by its row, where the sweep ran with ``keep_results=True``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it was not kept.
+        """
+        record = self.records[task]
+        path = None if self.store is None else Store(self.store).attack_file(record.key)
+        if path is None or not path.is_file():
+            raise FileNotFoundError(
+                f"the attack of task {task} ({record.status}) was not kept; sweep with keep_results=True"
+            )
+        return AttackResult.load(path)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, one row a task: parameters, what the task returned, random_state, status, error, seconds.
+
+        Entries of dicts have names with points (``target.label_flip.error``, ``bound.n_points``). What a task returned is
+        called ``result.NAME`` where a parameter or a column of the sweep has that name (``result.seconds`` is the attack's
+        own time, ``seconds`` the task's). The provenance of an attack is left out; ``records`` have it.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed.
+        """
+        pandas = optional_import("pandas", "frame", "SweepResult.to_frame")
+        params = [_flat(record.params) for record in self.records]
+        taken = {*_OWN, *(name for row in params for name in row)}
+        rows = [row | self._row(record, taken) for row, record in zip(params, self.records, strict=True)]
+        columns = dict.fromkeys(name for row in params for name in row)
+        columns |= dict.fromkeys(name for row in rows for name in row if name not in _OWN)
+        return pandas.DataFrame(rows, columns=[*columns, *_OWN])
+
+    def _row(self, record: Record, taken: set[str]) -> dict[str, Any]:
+        result = {name: value for name, value in (record.result or {}).items() if name != "provenance"}
+        row = {f"result.{name}" if name in taken else name: value for name, value in _flat(result).items()}
+        return row | {name: getattr(record, name) for name in _OWN}
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the table; columns that hold values of several kinds become text.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas or pyarrow is not installed.
+        """
+        optional_import("pyarrow", "frame", "SweepResult.to_parquet")
+        frame = self.to_frame()
+        for name in [name for name, dtype in frame.dtypes.items() if dtype.kind == "O"]:
+            known = frame[name].dropna()
+            if known.map(type).nunique() > 1:
+                frame[name] = known.map(str)
+        with whole_file(Path(path)) as file:
+            frame.to_parquet(file, index=False)
+
+    def plot(self, x: str, y: str, value: str = "n_points", *, ax: Any = None) -> Any:
+        """A heat map of a value over two parameters; see :func:`convexpoison.sweeps.plot.heat_map`."""
+        from convexpoison.sweeps.plot import heat_map
+
+        return heat_map(self.to_frame(), x, y, value, ax)
+
+
+def _flat(entries: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Dicts in dicts as one, with names joined by points; lists as JSON, so that they can be compared and grouped."""
+    flat: dict[str, Any] = {}
+    for name, value in entries.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{name}.")
+        else:
+            flat[before + name] = json.dumps(value) if isinstance(value, list) else value
+    return flat

@@ -1,0 +1,30 @@
+"""How targets are made: models that misbehave as the attacker wants and that the victim could have learned.
+
+- :func:`label_flip`: train on rows with wrong labels, as MTP does, in its original and its improved way;
+- :func:`subpopulations`, :func:`subpopulation`: whom to attack; :func:`subpopulation_target`: the label flip for one of them;
+- :func:`least_mass`: the model that reaches a goal with the fewest points that a search finds.
+"""
+
+from convexpoison.targets.label_flip import COPIES, QUANTILES, Candidate, label_flip
+from convexpoison.targets.least_mass import LeastMassTarget, least_mass
+from convexpoison.targets.subpopulations import (
+    Subpopulation,
+    best_classified,
+    subpopulation,
+    subpopulation_target,
+    subpopulations,
+)
+
+__all__ = [
+    "COPIES",
+    "QUANTILES",
+    "Candidate",
+    "LeastMassTarget",
+    "Subpopulation",
+    "best_classified",
+    "label_flip",
+    "least_mass",
+    "subpopulation",
+    "subpopulation_target",
+    "subpopulations",
+]

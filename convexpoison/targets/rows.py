@@ -1,0 +1,41 @@
+"""Rows put behind rows, and errors counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from convexpoison.data import TrainingData
+from convexpoison.losses import FloatArray
+from convexpoison.model import LinearModel
+
+
+def appended(data: TrainingData, X: Any, y: FloatArray, copies: np.ndarray) -> TrainingData:
+    """The data with further rows, copies as weights; rows without copies are left out."""
+    used = np.flatnonzero(copies)
+    chosen = X[used]
+    if sp.issparse(data.X) or sp.issparse(chosen):
+        rows = sp.vstack([sp.csr_matrix(data.X), sp.csr_matrix(chosen)], format="csr")
+    else:
+        rows = np.vstack([data.X, chosen])
+    return TrainingData(
+        rows,
+        np.concatenate([data.y, y[used]]),
+        np.concatenate([data.sample_weight, copies[used].astype(np.float64)]),
+        data.classes,
+        data.columns,
+    )
+
+
+def error_rate(model: LinearModel, rows: TrainingData) -> float:
+    """Share of the rows (not weighted) whose class the model has wrong."""
+    return float(np.mean((model.decision_function(rows.X) > 0) != (rows.y > 0)))
+
+
+def held_out(clean: TrainingData, one_in: int, random_state: int | None) -> TrainingData:
+    """One clean row in so many, drawn at random."""
+    chosen = np.random.default_rng(random_state).permutation(clean.n_samples)[: max(2, clean.n_samples // one_in)]
+    chosen.sort()
+    return TrainingData(clean.X[chosen], clean.y[chosen], clean.sample_weight[chosen], clean.classes)

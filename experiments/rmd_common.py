@@ -1,0 +1,269 @@
+"""What the experiments on RMD (Carnerero-Cano et al., 2021) share: its settings, splits, the four defenders, one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegressionCV
+from threadpoolctl import threadpool_limits
+
+import convexpoison as cp
+from convexpoison.attacks.minimax import minimax
+from convexpoison.attacks.task import Poison, Task
+from convexpoison.data import TrainingData
+
+BATCH = 17
+"""Points optimised together (RMD, Appendix C.2)."""
+DEFENDERS = ("small", "large", "clean", "rmd")
+"""lambda fixed at the lower and at the upper end of its range; by cross-validation on clean data; learned under attack."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of RMD's Tables 1 to 3, rates of the attack excepted (:func:`attack`).
+
+    ``lambda_max`` is the upper end of the range of lambda, whose lower end is -8; ``training`` is the learning rate and the
+    number of epochs with which RMD trains a model that is tested (batches of 64).
+    """
+
+    name: str
+    dataset: str
+    lambda_max: float
+    iterations: int
+    training: tuple[float, int]
+    n_train: int = 512
+    n_validation: int = 171
+    budget: int = 85
+
+
+SETTINGS = (
+    Setting("MNIST 0-8", "mnist_08", float(np.log(200)), 100, (1e-2, 200)),
+    Setting("FMNIST T-shirt-pullover", "fashion_mnist_02", float(np.log(400)), 100, (1e-2, 200)),
+    Setting("ImageNet dog-fish", "dogfish", float(np.log(20_000)), 200, (1e-3, 300)),
+)
+STAND_IN = "stand-in for ImageNet dog-fish (CIFAR-10 dog-ship, 2,048 k-means features)"
+SMOKE = Setting("digits 0-8 (smoke)", "digits_08", float(np.log(200)), 20, (1e-2, 50), 120, 60, 34)
+LAMBDA_MIN, LAMBDA_CLEAN_RANGE, WARM_START = -8.0, (-8.0, 1.0), float(np.log(5))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Rows to split into training and validation, the fixed test rows, and the box."""
+
+    setting: Setting
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    space: cp.Space
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One random division; ``number`` is its seed."""
+
+    number: int
+    pool: Pool
+    train: TrainingData
+    validation: TrainingData
+
+
+def options(description: str) -> argparse.Namespace:
+    """``--scale``, ``--only`` (part of a data set's name), ``--splits`` and ``--n-jobs``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
+    parser.add_argument("--only", default="", help="only the data sets whose name holds this text")
+    parser.add_argument("--splits", type=int, help="random splits; 10 at paper scale, 2 at smoke scale")
+    parser.add_argument("--n-jobs", type=int, default=1, help="splits at a time")
+    arguments = parser.parse_args()
+    arguments.splits = arguments.splits or (10 if arguments.scale == "paper" else 2)
+    return arguments
+
+
+# -------------------------------------------------------------------- data
+
+
+def pools(scale: str, only: str = "") -> Iterator[Pool]:
+    """The data sets of a scale; ImageNet from the user's feature files, else its stand-in."""
+    for setting in (SMOKE,) if scale == "smoke" else SETTINGS:
+        if setting.dataset != "dogfish":
+            if only in setting.name:
+                data = cp.datasets.load(setting.dataset)
+                yield Pool(setting, data.X_train, data.y_train, data.X_test, data.y_test, data.space)
+        elif only in setting.name or only in STAND_IN:
+            yield from _features(setting, only)
+
+
+def _features(setting: Setting, only: str) -> Iterator[Pool]:
+    """2,048 features, normalised with the mean and standard deviation of the training rows, box [-0.5, 0.5]."""
+    try:
+        data = cp.datasets.load("dogfish")
+        parts = data.X_train, data.y_train, data.X_test, data.y_test
+    except FileNotFoundError:
+        parts, setting = _stand_in(), replace(setting, name=STAND_IN)
+    if only not in setting.name:
+        return
+    X, y, X_test, y_test = parts
+    mean, deviation = X.mean(axis=0), X.std(axis=0) + 1e-12
+    space = cp.Space.box(-0.5, 0.5, X.shape[1])
+    yield Pool(setting, (X - mean) / deviation, y, (X_test - mean) / deviation, y_test, space)
+
+
+def _stand_in() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """CIFAR-10 dogs and ships in the single-layer k-means features of Coates, Lee and Ng (2011): 512 in each quadrant."""
+    images = np.load(Path(os.environ["CONVEXPOISON_DATA"]) / "cifar10_subset.npz")
+    parts = []
+    for part in ("train", "test"):
+        chosen = np.isin(images[f"y_{part}"], (5, 8))
+        parts.append((images[f"x_{part}"][chosen] / 255.0, images[f"y_{part}"][chosen].astype(np.int64)))
+    rng = np.random.default_rng(0)
+    some = _patches(parts[0][0][rng.choice(len(parts[0][0]), 400, replace=False)]).reshape(-1, 108)
+    whiten = PCA(whiten=True, n_components=0.99, svd_solver="full").fit(some)
+    centres = MiniBatchKMeans(512, n_init=1, random_state=0).fit(whiten.transform(some)).cluster_centers_
+    rows = [np.array([_pooled(whiten.transform(_patches(x[None])[0]), centres) for x in X]) for X, _ in parts]
+    return rows[0], parts[0][1], rows[1], parts[1][1]
+
+
+def _patches(images: np.ndarray) -> np.ndarray:
+    """6 x 6 patches with stride 2, each with mean 0 and deviation 1; shape (n, 196, 108)."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (6, 6), axis=(1, 2))[:, ::2, ::2]
+    patches = windows.reshape(len(images), windows.shape[1] * windows.shape[2], 108)
+    centred = patches - patches.mean(axis=2, keepdims=True)
+    return centred / np.sqrt(centred.var(axis=2, keepdims=True) + 0.01)
+
+
+def _pooled(patches: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """ "Triangle" activations summed over the four quadrants of the image."""
+    squares = (patches**2).sum(axis=1)[:, None] - 2 * patches @ centres.T + (centres**2).sum(axis=1)
+    distance = np.sqrt(np.maximum(squares, 0.0))
+    active = np.maximum(distance.mean(axis=1, keepdims=True) - distance, 0.0).reshape(14, 14, -1)
+    return np.concatenate([active[i : i + 7, j : j + 7].sum(axis=(0, 1)) for i in (0, 7) for j in (0, 7)])
+
+
+def split(pool: Pool, number: int) -> Split:
+    """Balanced training and validation rows, drawn with that seed."""
+    rng, chosen = np.random.default_rng(number), ([], [])
+    sizes = pool.setting.n_train, pool.setting.n_validation
+    for k, label in enumerate(np.unique(pool.y)):
+        rows = rng.permutation(np.flatnonzero(pool.y == label))
+        ends = [(size + k) // 2 for size in sizes]
+        chosen[0].extend(rows[: ends[0]])
+        chosen[1].extend(rows[ends[0] : sum(ends)])
+    train, validation = (TrainingData.from_user((pool.X[part], pool.y[part])) for part in chosen)
+    return Split(number, pool, train, validation)
+
+
+# -------------------------------------------------------------------- defenders and attack
+
+
+def lambda_clean(data: TrainingData) -> float:
+    """The lambda of a grid over [-8, 1] with the least logistic loss in 5-fold cross-validation on clean rows."""
+    grid = np.linspace(*LAMBDA_CLEAN_RANGE, 19)
+    # The intercept is a column of ones, because it is regularised like the other parameters.
+    X = np.column_stack([data.X.toarray() if hasattr(data.X, "toarray") else data.X, np.ones(data.n_samples)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn announces changes of its own attributes
+        search = LogisticRegressionCV(
+            Cs=np.exp(-grid), cv=5, fit_intercept=False, scoring="neg_log_loss", max_iter=2000, tol=1e-6
+        ).fit(X, data.y)
+    return -float(np.log(np.ravel(search.C_)[0]))
+
+
+def attack(part: Split, defender: str, budget: int | None = None) -> tuple[Poison, float]:
+    """The poison against that defender, and lambda before the attack; scaled steps, implicit hypergradient."""
+    setting = part.pool.setting
+    start = {
+        "small": LAMBDA_MIN,
+        "large": setting.lambda_max,
+        "clean": lambda_clean(part.train) if defender == "clean" else 0.0,
+        "rmd": WARM_START,
+    }[defender]
+    task = Task(
+        cp.Victim("logistic", C=float(np.exp(-start))),
+        part.train,
+        part.pool.space,
+        setting.budget if budget is None else budget,
+        rows=part.validation,
+        random_state=part.number,
+        progress=False,
+    )
+    learns = defender == "rmd"
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.filterwarnings("ignore", message=".*lie outside the space")  # features outside RMD's box
+        poison = minimax(
+            task,
+            tune="l2" if learns else None,
+            lambda_range=(LAMBDA_MIN, setting.lambda_max),
+            batch_size=BATCH,
+            iterations=setting.iterations if learns else min(100, setting.iterations),
+            clean_iterations=50,
+        )
+    return poison, float(poison.info["lambda_clean"][0])
+
+
+def victims(part: Split, poison: Poison, clean: float) -> Iterator[tuple[int, float, TrainingData]]:
+    """Number of points, lambda and training rows before the attack and after every batch."""
+    X = part.train.X.toarray() if hasattr(part.train.X, "toarray") else part.train.X
+    for n, lam in [(0, clean), *((batch["n_points"], batch["lambda"][0]) for batch in poison.info["batches"])]:
+        rows = np.vstack([X, poison.points[:n]]), np.concatenate([part.train.y, poison.labels[:n]])
+        yield n, lam, TrainingData.from_user(rows)
+
+
+def run(part: Split, defender: str) -> list[dict[str, Any]]:
+    """One row for each number of poison points."""
+    started = perf_counter()
+    poison, clean = attack(part, defender)
+    seconds, rows = perf_counter() - started, []
+    signed = np.where(part.pool.y_test == np.unique(part.pool.y)[1], 1.0, -1.0)
+    for n, lam, data in victims(part, poison, clean):
+        model = cp.Victim("logistic", C=float(np.exp(-lam))).fit(data.X, data.y)
+        trained = descend(data, lam, *part.pool.setting.training, seed=part.number)
+        held_out = part.validation
+        rows.append(
+            {
+                "data": part.pool.setting.name,
+                "split": part.number,
+                "defender": defender,
+                "points": n,
+                "fraction": round(n / part.pool.setting.n_train, 4),
+                "lambda": round(lam, 4),
+                "test error": round(error(model, part.pool.X_test, signed), 5),
+                "test error, RMD's training": round(error(trained, part.pool.X_test, signed), 5),
+                "squared norm": float(f"{model.coef @ model.coef + model.intercept**2:.5g}"),
+                "validation loss": float(f"{_loss(model, held_out):.5g}"),
+                "seconds": round(seconds, 1),
+            }
+        )
+    return rows
+
+
+def error(model: cp.LinearModel, X: np.ndarray, signed: np.ndarray) -> float:
+    """Share of rows that are classified wrongly."""
+    return float(np.mean((model.decision_function(X) > 0) != (signed > 0)))
+
+
+def _loss(model: cp.LinearModel, data: TrainingData) -> float:
+    return float(np.logaddexp(0.0, -data.y * model.decision_function(data.X)).mean())
+
+
+def descend(data: TrainingData, lam: float, rate: float, epochs: int, seed: int) -> cp.LinearModel:
+    """RMD's training of a model to be tested (Table 3): stochastic gradient descent from 0 in batches of 64."""
+    X = np.column_stack([data.X.toarray() if hasattr(data.X, "toarray") else data.X, np.ones(data.n_samples)])
+    y, rng, theta, ridge = data.y, np.random.default_rng(seed), np.zeros(X.shape[1]), np.exp(lam) / data.n_samples
+    for _ in range(epochs):
+        order = rng.permutation(len(y))
+        for k in range(0, len(y), 64):
+            batch = order[k : k + 64]
+            slopes = -y[batch] / (1.0 + np.exp(y[batch] * (X[batch] @ theta)))
+            theta = theta - rate * (slopes @ X[batch] / len(batch) + ridge * theta)
+    return cp.LinearModel(theta[:-1], float(theta[-1]))

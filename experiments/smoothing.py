@@ -1,0 +1,140 @@
+"""What the experiments on MACER and DDRS share: data, training at three sizes, and certification in three ways."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from common import write
+
+import convexpoison as cp
+from convexpoison import neural
+from convexpoison.datasets.images import Images, load_images
+from convexpoison.neural.networks import make_network
+from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, Objective, SmoothAdv
+from convexpoison.neural.training import Recipe, fit, flip_and_crop
+
+RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
+NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}
+RUNS = Path(__file__).parent / "runs"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything.
+
+    ``n_train`` and ``n_test`` None mean all; ``k`` are MACER's draws; ``draws`` certify each image; ``every`` takes each that
+    many'th test image.
+    """
+
+    network: str
+    n_train: int | None
+    n_test: int | None
+    k: int
+    draws: int
+    device: str = "cpu"
+    every: int = 1
+
+
+def sizes(data: str) -> dict[str, Size]:
+    """smoke: seconds on digits; small: minutes on a CPU; paper: the papers' settings, for a GPU."""
+    network = "resnet18" if data == "cifar10" else "lenet"
+    return {
+        "smoke": Size("lenet", 300, 10, 2, 200),
+        "small": Size(network, 5_000, 100, 4, 2_000),
+        "paper": Size(network, None, None, 16, 100_000, "cuda", every=20),
+    }
+
+
+def parse(description: str) -> argparse.Namespace:
+    """``--scale smoke|small|paper``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scale", choices=("smoke", "small", "paper"), default="smoke")
+    return parser.parse_args()
+
+
+@lru_cache(maxsize=1)
+def images(data: str, scale: str) -> Images:
+    """The images of that size."""
+    size = sizes(data)[scale]
+    return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
+
+
+def recipe(data: str, scale: str, method: str) -> Recipe:
+    """Epochs and rates: MACER's Section 5.1 on MNIST; Cohen et al. and DDRS on CIFAR-10 (200 epochs)."""
+    if scale == "smoke":
+        return Recipe(epochs=2)
+    if scale == "small":
+        return Recipe(epochs=8, milestones=(5, 7))
+    if data == "mnist":
+        return Recipe(epochs=440, milestones=(200, 400), mixed_precision=False)
+    return Recipe(
+        epochs=200, batch_size=256, learning_rate=0.01 if method == "macer" else 0.1, weight_decay=5e-4 if method == "macer" else 1e-4,
+        milestones=(50, 100, 150), augment=flip_and_crop,
+    )  # fmt: skip
+
+
+def objective(method: str, sigma: float, data: str, k: int, epochs: int, **options: Any) -> Objective:
+    """The objective with the paper's settings for that data set and noise."""
+    if method == "ga":
+        return GaussianAugmentation(sigma)
+    if method == "smoothadv":
+        return SmoothAdv(
+            sigma, eps=1.0 if data == "mnist" else 0.25, steps=2, k=1, warmup_epochs=min(10, max(1, epochs // 4))
+        )
+    lam = 16.0 if data == "mnist" else 12.0 if sigma < 0.5 else 4.0
+    deferred = 0 if sigma < 1.0 or data == "mnist" else epochs // 2
+    return Macer(sigma, **({"k": k, "lam": lam, "deferred_epochs": deferred} | options))
+
+
+def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
+    """Train and certify once: ``data, scale, method, sigma, trained ("fixed" | "own")``, and options of MACER.
+
+    Certified with the sigma of training for all images, and with each image's own (DDRS, through the memory).
+    """
+    data, scale, method, sigma = (params[name] for name in ("data", "scale", "method", "sigma"))
+    size, some = sizes(data)[scale], images(data, scale)
+    how = recipe(data, scale, method)
+    aim = objective(method, sigma, data, size.k, how.epochs, **params.get("options", {}))
+    if params.get("trained", "fixed") == "own":
+        slow = scale == "paper"
+        aim = DataDependent(aim, start_epoch=how.epochs // 4, n=1 if slow else 4, learning_rate=1e-4 if slow else 1e-2)
+    network = make_network(size.network, random_state).to(size.device)
+    start = perf_counter()
+    trained = fit(network, aim, some.X_train, some.y_train, how, random_state=random_state)
+    out: dict[str, Any] = {"training_s": perf_counter() - start}
+    smoothed = neural.SmoothedClassifier(
+        trained.network, sigma, noise=params.get("noise", "gaussian"), random_state=random_state
+    )
+    X, y = some.X_test[:: size.every], some.y_test[:: size.every]
+    start = perf_counter()
+    own = neural.MemoryClassifier(smoothed, partial(neural.optimize_sigma, n=8, steps=20, check=100))
+    for name, classifier in (("fixed", smoothed), ("own", own)):
+        found = neural.evaluate(classifier, X, y, n=size.draws, chunk=10, progress=False)
+        out[name] = {"acr": found.acr, "accuracies": [float(a) for a in found.certified_accuracy(RADII)]}
+    sigmas = [float(s) for s in found.sigma]
+    return out | {"certification_s": perf_counter() - start, "mean_sigma": sum(sigmas) / len(sigmas)}
+
+
+def sweep(stem: str, scale: str, grid: list[dict[str, list[Any]]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Parameters and results of all runs, resumable."""
+    store = RUNS / f"{stem}_{scale}"
+    result = cp.sweep(grid, run, store=store, random_state=0)
+    for record in result.failed:
+        print(record.error)
+    return [(record.params, record.result) for record in result.records if record.result is not None]
+
+
+def line(acr: float, accuracies: list[float]) -> dict[str, str]:
+    """Columns of one row: certified accuracies and ACR."""
+    return {f"{r:g}": f"{a:.2f}" for r, a in zip(RADII, accuracies, strict=True)} | {"ACR": f"{acr:.3f}"}
+
+
+def publish(stem: str, scale: str, heading: str, words: list[str], rows: list[dict[str, Any]]) -> None:
+    """CSV and Markdown."""
+    command = f"`python experiments/{stem}.py --scale {scale}`"
+    print(write(f"{stem}_{scale}", heading, [f"From {command}.", "", *words], rows))

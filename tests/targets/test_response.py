@@ -1,0 +1,98 @@
+"""The victim's optimum as a function of poison: it is the victim's, and its derivatives are those of finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime, check_grad
+
+import convexpoison as cp
+from convexpoison.data import TrainingData
+from convexpoison.targets.aim import Aim
+from convexpoison.targets.response import Response, RoundedHinge
+
+LABELS = np.array([-1.0, 1.0])
+VICTIMS = [
+    cp.Victim(loss, intercept=intercept, **strength)
+    for loss in ("hinge", "squared_hinge", "logistic")
+    for intercept in ("regularized", "free", "none")
+    for strength in ({"C": 0.5}, {"C_R": 0.05})
+]
+
+
+def rows(rng, n=40, d=6):
+    y = np.where(np.arange(n) % 2, 1, -1)
+    return TrainingData.from_user((rng.normal(size=(n, d)) + 0.5 * y[:, None], y))
+
+
+def test_the_rounded_hinge_is_the_hinge_but_for_its_kink():
+    loss, u = RoundedHinge(0.2), np.linspace(0.5, 1.5, 1001)
+    hinge = np.maximum(0.0, 1.0 - u)
+    gap = loss.value(u) - hinge
+    assert gap.min() >= -1e-15 and gap.max() == pytest.approx(0.2 / 8)  # at the kink
+    np.testing.assert_array_equal(gap[np.abs(u - 1.0) > 0.1001], 0.0)
+    step = 1e-6
+    np.testing.assert_allclose(
+        (loss.value(u + step) - loss.value(u - step)) / (2 * step), loss.derivative(u), atol=1e-5
+    )
+    inside = np.abs(np.abs(u - 1.0) - 0.1) > 1e-4
+    slope = (loss.derivative(u + step) - loss.derivative(u - step)) / (2 * step)
+    np.testing.assert_allclose(slope[inside], loss.curvature(u)[inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("victim", [v for v in VICTIMS if v.loss.smooth], ids=repr)
+def test_it_is_the_victims_optimum(victim, rng):
+    data = rows(rng)
+    response, points = Response(victim, data, LABELS), rng.normal(size=(2, 6))
+    for counts in ([3.0, 0.0], [2.0, 7.0], [0.0, 0.0]):
+        response.move(points, np.array(counts))
+        X, y = np.vstack([data.X, points]), np.append(data.y, LABELS)
+        exact = victim.fit(X, y, np.append(np.ones(40), counts))
+        assert response.model.distance(exact) < 1e-6
+
+
+def test_the_rounded_hinge_leads_close_to_the_svm(rng):
+    victim, data, points = cp.Victim("hinge", C_R=0.05), rows(rng), rng.normal(size=(2, 6))
+    response = Response(victim, data, LABELS)
+    response.move(points, np.array([3.0, 4.0]))
+    exact = victim.fit(np.vstack([data.X, points]), np.append(data.y, LABELS), np.append(np.ones(40), [3.0, 4.0]))
+    # Values differ by width / 8 a row at most, and F is strongly convex with modulus rho: that bounds the distance.
+    assert 0.5 * victim.rho(47) * response.model.distance(exact) ** 2 <= 47 * 0.05 / 8
+
+
+@pytest.mark.parametrize("victim", VICTIMS, ids=repr)
+def test_derivatives_are_those_of_finite_differences(victim, rng):
+    data = rows(rng)
+    response, points, counts = Response(victim, data, LABELS), rng.normal(size=(2, 6)), np.array([4.0, 6.0])
+    direction = rng.normal(size=response.theta.size)
+
+    def value(z):
+        response.move(z[:12].reshape(2, 6), z[12:])
+        return float(direction @ response.theta)
+
+    z = np.append(points.ravel(), counts)
+    value(z)
+    found = response.slope(direction)
+    step = 1e-5
+    numeric = [(value(z + step * e) - value(z - step * e)) / (2 * step) for e in np.identity(14)]
+    np.testing.assert_allclose(np.append(found.points.ravel(), found.counts), numeric, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["share_wrong", "nearest_wrong"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_aims_have_the_gradients_of_finite_differences(name, intercept, rng):
+    X, y = rng.normal(size=(30, 4)), rng.choice([-1.0, 1.0], 30)
+    aim, theta = Aim(X, y, 9, 0.7), rng.normal(size=4 + intercept)
+    height = getattr(aim, name)
+    assert check_grad(lambda t: height(t, 0.3)[0], lambda t: height(t, 0.3)[1], theta) < 1e-6
+    assert np.isfinite(approx_fprime(theta, lambda t: height(t, 0.3)[0])).all()
+
+
+def test_an_aim_is_reached_where_its_goal_is(rng):
+    X, y = rng.normal(size=(30, 4)), rng.choice([-1, 1], 30)
+    data = TrainingData.from_user((X, y))
+    for goal in (cp.goals.ErrorRate(0.3, X, y), cp.goals.ErrorRate(0.31, X, y), cp.goals.Misclassify(X[:2], y[:2])):
+        for _ in range(60):
+            model = cp.LinearModel(rng.normal(size=4), rng.normal())
+            aim = Aim.of(goal, model, data, data)
+            assert aim.reached(np.append(model.coef, model.intercept)) == goal(model)
