@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from convexpoison.approximate import ApproximateBound, ball_bound, eps_close_bound
+from convexpoison.approximate import ball_bound, eps_close_bound
 from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.follow_the_leader import follow_the_leader
 from convexpoison.attacks.run import Outcome, Setting, Stop, replay
 from convexpoison.attacks.task import METHODS, Task
-from convexpoison.bounds import Bound, BoundProblem
+from convexpoison.bounds import BoundProblem, LowerBound
 from convexpoison.door import Scenario, check_stop, read_scenario
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.goal_bounds.bounds import GoalBound, goal_bound
+from convexpoison.goal_bounds.bounds import goal_bound
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.guarantee import guarantee
 from convexpoison.mass.tight import tight_bound
@@ -253,7 +253,7 @@ def lower_bound(
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
-) -> Bound | ApproximateBound | GoalBound:
+) -> LowerBound:
     """How many points it takes at least to make the victim learn the target, or to reach a goal.
 
     Parameters
@@ -279,7 +279,8 @@ def lower_bound(
 
     Returns
     -------
-    Bound, ApproximateBound (with eps or delta) or GoalBound (for a goal)
+    LowerBound
+        :class:`~convexpoison.Bound`; an ApproximateBound with eps or delta; a GoalBound for a goal. All have
         ``float(bound)``, ``bound.n_points``; infinite if no number of points reproduces the target.
 
     Raises

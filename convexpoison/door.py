@@ -64,7 +64,6 @@ class Scenario:
         """The rows that the goal wants wrong, with their right labels; None if it names none."""
         goal = self.goal
         if isinstance(goal, Flip):
-            goal = goal.bind(self.victim.trainer(self.data).model)
             return self.rows((goal.x0[None], [goal.label]), "goal")
         if goal is not None and hasattr(goal, "X") and hasattr(goal, "y"):
             return self.rows((goal.X, goal.y), "goal")
@@ -89,6 +88,8 @@ def read_scenario(
         if victim is None:
             raise ValueError("a goal does not say how the victim learns; pass victim=, for example Victim('hinge', C=1.0)")
         clean = training_data(data, None, victim, None, sample_weight)
+        if isinstance(target, Flip):  # it does not know yet what there is to flip
+            target = target.bind(victim.trainer(clean).model)
         return Scenario(victim, clean, _space(space, data, None, victim, clean), solver, goal=target)
     read = read_target(target)
     victim = victim if victim is not None else read.victim

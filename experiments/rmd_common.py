@@ -33,7 +33,7 @@ class Setting:
     """One row of RMD's Tables 1 to 3, rates of the attack excepted (:func:`attack`).
 
     ``lambda_max`` is the upper end of the range of lambda, whose lower end is -8; ``training`` is the learning rate and the
-    number of epochs with which RMD trains a model that is tested (batches of 64).
+    number of epochs with which RMD trains a model that is tested (batches of 64); ``descent`` is eta and T of reverse mode.
     """
 
     name: str
@@ -41,18 +41,19 @@ class Setting:
     lambda_max: float
     iterations: int
     training: tuple[float, int]
+    descent: tuple[float, int]
     n_train: int = 512
     n_validation: int = 171
     budget: int = 85
 
 
 SETTINGS = (
-    Setting("MNIST 0-8", "mnist_08", float(np.log(200)), 100, (1e-2, 200)),
-    Setting("FMNIST T-shirt-pullover", "fashion_mnist_02", float(np.log(400)), 100, (1e-2, 200)),
-    Setting("ImageNet dog-fish", "dogfish", float(np.log(20_000)), 200, (1e-3, 300)),
+    Setting("MNIST 0-8", "mnist_08", float(np.log(200)), 100, (1e-2, 200), (0.10, 150)),
+    Setting("FMNIST T-shirt-pullover", "fashion_mnist_02", float(np.log(400)), 100, (1e-2, 200), (0.08, 200)),
+    Setting("ImageNet dog-fish", "dogfish", float(np.log(20_000)), 200, (1e-3, 300), (0.05, 200)),
 )
 STAND_IN = "stand-in for ImageNet dog-fish (CIFAR-10 dog-ship, 2,048 k-means features)"
-SMOKE = Setting("digits 0-8 (smoke)", "digits_08", float(np.log(200)), 20, (1e-2, 50), 120, 60, 34)
+SMOKE = Setting("digits 0-8 (smoke)", "digits_08", float(np.log(200)), 20, (1e-2, 50), (0.10, 150), 120, 60, 34)
 LAMBDA_MIN, LAMBDA_CLEAN_RANGE, WARM_START = -8.0, (-8.0, 1.0), float(np.log(5))
 
 
@@ -84,6 +85,7 @@ def options(description: str) -> argparse.Namespace:
     parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
     parser.add_argument("--only", default="", help="only the data sets whose name holds this text")
     parser.add_argument("--splits", type=int, help="random splits; 10 at paper scale, 2 at smoke scale")
+    parser.add_argument("--hypergradient", choices=("implicit", "reverse"), default="implicit", help="rmd_figure2 only")
     parser.add_argument("--n-jobs", type=int, default=1, help="splits at a time")
     arguments = parser.parse_args()
     arguments.splits = arguments.splits or (10 if arguments.scale == "paper" else 2)
@@ -179,8 +181,8 @@ def lambda_clean(data: TrainingData) -> float:
     return -float(np.log(np.ravel(search.C_)[0]))
 
 
-def attack(part: Split, defender: str, budget: int | None = None) -> tuple[Poison, float]:
-    """The poison against that defender, and lambda before the attack; scaled steps, implicit hypergradient."""
+def attack(part: Split, defender: str, hypergradient: str = "implicit") -> tuple[Poison, float]:
+    """The poison against that defender, and lambda before the attack; scaled steps."""
     setting = part.pool.setting
     start = {
         "small": LAMBDA_MIN,
@@ -192,7 +194,7 @@ def attack(part: Split, defender: str, budget: int | None = None) -> tuple[Poiso
         cp.Victim("logistic", C=float(np.exp(-start))),
         part.train,
         part.pool.space,
-        setting.budget if budget is None else budget,
+        setting.budget,
         rows=part.validation,
         random_state=part.number,
         progress=False,
@@ -207,6 +209,9 @@ def attack(part: Split, defender: str, budget: int | None = None) -> tuple[Poiso
             batch_size=BATCH,
             iterations=setting.iterations if learns else min(100, setting.iterations),
             clean_iterations=50,
+            hypergradient=hypergradient,
+            inner_rate=setting.descent[0],
+            inner_steps=setting.descent[1],
         )
     return poison, float(poison.info["lambda_clean"][0])
 
@@ -219,10 +224,10 @@ def victims(part: Split, poison: Poison, clean: float) -> Iterator[tuple[int, fl
         yield n, lam, TrainingData.from_user(rows)
 
 
-def run(part: Split, defender: str) -> list[dict[str, Any]]:
+def run(part: Split, defender: str, hypergradient: str = "implicit") -> list[dict[str, Any]]:
     """One row for each number of poison points."""
     started = perf_counter()
-    poison, clean = attack(part, defender)
+    poison, clean = attack(part, defender, hypergradient)
     seconds, rows = perf_counter() - started, []
     signed = np.where(part.pool.y_test == np.unique(part.pool.y)[1], 1.0, -1.0)
     for n, lam, data in victims(part, poison, clean):

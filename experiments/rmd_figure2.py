@@ -1,6 +1,9 @@
 """Test error, lambda and the model's norm against the share of poison, for four defenders (RMD, Figure 2).
 
-    python experiments/rmd_figure2.py --scale paper [--only MNIST] [--splits 10] [--n-jobs 4]
+    python experiments/rmd_figure2.py --scale paper [--only MNIST] [--splits 10] [--n-jobs 4] [--hypergradient reverse]
+
+Implicit: attack and defender train to the exact optimum. Reverse: both by T steps of gradient descent, and models are tested as
+RMD trains them; that is the paper's own victim, which stops early.
 
 A split that is in the results file already is not run again, so that an interrupted run goes on where it stopped.
 """
@@ -26,10 +29,10 @@ _LABELS = {"small": "lambda = -8", "large": "lambda large", "clean": "lambda_CLE
 _STEM = "rmd_figure2"
 
 
-def one_split(pool: Pool, number: int) -> list[Row]:
+def one_split(pool: Pool, number: int, hypergradient: str) -> list[Row]:
     """All defenders on one split."""
     part = split(pool, number)
-    return [row for defender in DEFENDERS for row in run(part, defender)]
+    return [row for defender in DEFENDERS for row in run(part, defender, hypergradient)]
 
 
 def read(path: Path) -> list[Row]:
@@ -87,7 +90,7 @@ def _spread(rows: list[Row], column: str, scale: float, digits: int) -> str:
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1) if len(values) > 1 else 0.0:.{digits}f}"
 
 
-def findings(rows: list[Row]) -> Iterable[str]:
+def findings(rows: list[Row], error: str) -> Iterable[str]:
     """RMD's statements, each with our figures: it prints curves, no numbers."""
     for name in dict.fromkeys(row["data"] for row in rows):
         mine = [row for row in rows if row["data"] == name]
@@ -96,8 +99,8 @@ def findings(rows: list[Row]) -> Iterable[str]:
         def mean(defender: str, points: int, column: str, mine: list[Row] = mine) -> float:
             return float(np.mean([r[column] for r in mine if (r["defender"], r["points"]) == (defender, points)]))
 
-        attacked = {d: 100 * mean(d, most, "test error") for d in DEFENDERS}
-        clean = {d: 100 * mean(d, 0, "test error") for d in DEFENDERS}
+        attacked = {d: 100 * mean(d, most, error) for d in DEFENDERS}
+        clean = {d: 100 * mean(d, 0, error) for d in DEFENDERS}
         norms = [mean("rmd", n, "squared norm") for n in (0, most)]
         lams = [mean("rmd", n, "lambda") for n in (0, most)]
         below = attacked["rmd"] < min(attacked["small"], attacked["clean"])
@@ -119,15 +122,15 @@ def _verdict(holds: bool) -> str:
     return "holds" if holds else "does not hold here"
 
 
-def plot(rows: list[Row], path: Path) -> None:
+def plot(rows: list[Row], error: str, path: Path) -> None:
     """Test error above, lambda and norm of lambda_RMD below; bars are one standard deviation over the splits."""
     names = list(dict.fromkeys(row["data"] for row in rows))
     figure, axes = plt.subplots(2, len(names), figsize=(5 * len(names), 7), squeeze=False)
     for top, bottom, name in zip(*axes, names, strict=True):
         for defender in DEFENDERS:
-            x, mean, deviation = _curve(rows, name, defender, "test error")
+            x, mean, deviation = _curve(rows, name, defender, error)
             top.errorbar(100 * x, 100 * mean, 100 * deviation, marker="o", capsize=3, label=_LABELS[defender])
-        top.set(title=name, xlabel="poison, % of the clean rows", ylabel="test error, %")
+        top.set(title=name, xlabel="poison, % of the clean rows", ylabel=f"{error}, %")
         top.title.set_fontsize(9)
         x, mean, deviation = _curve(rows, name, "rmd", "lambda")
         bottom.errorbar(100 * x, mean, deviation, marker="o", capsize=3, color="C3")
@@ -160,34 +163,46 @@ RMD prints curves and no numbers, so that its statements are compared, not its v
 
 Where we differ from it:
 
-- Models are trained to the exact optimum, in the attack and in the test; the column "with RMD's training" holds models trained on
-  the same poison as RMD does (Table 3). At lambda = -8 that descent ends far from the optimum, which regularises by itself.
-- Hypergradients are implicit, at that optimum; steps are scaled (option `step="scaled"`), because RMD's rates belong to a scaling
-  of the objective that it does not state. `exp(lambda)` weighs the regulariser against the *sum* of the losses, and the intercept
-  is regularised (`convexpoison/hypergradients/tuning.py` says why).
+- {training}
+- Steps are scaled (option `step="scaled"`), because RMD's rates belong to a scaling of the objective that it does not state.
+  `exp(lambda)` weighs the regulariser against the *sum* of the losses, and the intercept is regularised
+  (`convexpoison/hypergradients/tuning.py` says why).
 - Poison is added to the training rows, as in RMD's Eq. 1 (its Appendix D says "replaced"); shares are of the clean rows, so
   that 85 points are 16.6 %.
 """
 
 
-def page(name: str, scale: str, rows: list[Row]) -> str:
+_TRAINING = {
+    "test error": """Hypergradients are implicit, models are trained to the exact optimum in the attack and in the test. The column
+  "with RMD's training" holds models trained on the same poison as RMD does (Table 3): a descent that ends far from the optimum
+  where lambda is small, which regularises by itself. Poison that was made for the optimum does little to it; poison that is made
+  for a short descent is in `rmd_figure2_*_reverse` (`--hypergradient reverse`).""",
+    "test error, RMD's training": """As in RMD, hypergradients go through T steps of descent (reverse mode, Table 2), and the models
+  that are tested are trained by stochastic descent (Table 3): findings and figure are about these. The column "test error" holds
+  models that are trained to the exact optimum on the same poison.""",
+}
+
+
+def page(name: str, scale: str, rows: list[Row], column: str) -> str:
     """Markdown, CSV of the summary, and the figure."""
     sizes = "512 training and 171 validation rows, balanced" if scale == "paper" else "smoke scale, 120 + 60 rows"
     words = [
-        _WORDS.format(scale=scale, name=name, sizes=sizes),
+        _WORDS.format(scale=scale, name=name, sizes=sizes, training=_TRAINING[column]),
         "## Findings",
         "",
-        *findings(rows),
+        *findings(rows, column),
         "## All figures",
         "",
     ]
-    plot(rows, RESULTS / f"{name}.png")
+    plot(rows, column, RESULTS / f"{name}.png")
     return write(name, "Poison against a defender who tunes lambda (RMD, Figure 2)", words, summary(rows))
 
 
 def main() -> None:
     arguments = options(__doc__ or "")
-    name = f"{_STEM}_{arguments.scale}"
+    reverse = arguments.hypergradient == "reverse"
+    name = f"{_STEM}_{arguments.scale}{'_reverse' if reverse else ''}"
+    column = "test error, RMD's training" if reverse else "test error"
     store = RESULTS / f"{name}_runs.csv"
     rows = read(store)
     done = {(row["data"], row["split"]) for row in rows}
@@ -195,13 +210,13 @@ def main() -> None:
     todo = [(pool, number) for pool, number in todo if (pool.setting.name, number) not in done]
     todo.sort(key=lambda job: job[1])  # a first split of every data set before any second one
     workers = Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")
-    for new in workers(delayed(one_split)(pool, number) for pool, number in todo):
+    for new in workers(delayed(one_split)(pool, number, arguments.hypergradient) for pool, number in todo):
         rows += new
         save(store, rows)
-        page(name, arguments.scale, rows)
+        page(name, arguments.scale, rows, column)
         print(f"{new[0]['data']}, split {new[0]['split']}: {sum({row['seconds'] for row in new}):.0f} s", flush=True)
     if rows:
-        print(page(name, arguments.scale, rows))
+        print(page(name, arguments.scale, rows, column))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.sampling import BLOCK, Tally, tally
+from convexpoison.neural.sampling import Tally, tally
 from convexpoison.neural.sequential import log_mixture
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def until_decided(
     with classifier.forward.open() as forward:
         while (which := np.flatnonzero(~above & ~below & (drawn.n < n_max))).size:
             # Whole blocks, so that an image's noise does not depend on when it was looked at.
-            step = BLOCK * np.maximum(1, np.ceil(_GROWTH * drawn.n[which] / BLOCK)).astype(np.int64)
+            step = forward.block * np.maximum(1, np.ceil(_GROWTH * drawn.n[which] / forward.block)).astype(np.int64)
             sizes = np.minimum(step, n_max - drawn.n[which])
             asked = [streams[i] for i in which]
             more = tally(forward, asked.__getitem__, sizes.tolist(), shape, n_classes, classifier.soft_beta)

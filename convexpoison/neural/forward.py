@@ -12,6 +12,8 @@ from torch import nn
 
 _BATCH = {"cpu": 200, "cuda": 4096}
 """Rows at a time: on a CPU more cost page faults, on a GPU fewer leave it idle."""
+_BLOCK = {"cpu": 100, "cuda": 1000}
+"""Draws that an image takes from its random stream at a time; part of what a seed means."""
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 T = TypeVar("T")
@@ -43,6 +45,7 @@ class Forward:
         self.device = torch.device("cpu") if parameter is None else parameter.device
         self.dtype = torch.float32 if parameter is None else parameter.dtype
         self.batch_size = batch_size or _BATCH.get(self.device.type, 1024)
+        self.block = _BLOCK.get(self.device.type, 1000)
         self._warned = False
         if precision in _HALVES and self.device.type != "cuda":
             raise ValueError(

@@ -81,18 +81,15 @@ def check_images(X: Any, input_range: tuple[float, float] | None, shape: tuple[i
 def probe(forward: Forward, image: torch.Tensor, n_classes: int | None) -> int:
     """The number of classes, from the network's answer to one image.
 
+    A network that cannot do with channels-last layout (as those that call ``view`` behind a convolution) gets the usual one
+    from here on.
+
     Raises
     ------
     ValueError
         If the network does not take such an image, or does not answer with one finite row of at least two classes.
     """
-    batch = forward.layout(forward.flat(image)[None].clone(), tuple(image.shape))
-    try:
-        outputs = forward.model(batch)
-    except RuntimeError as exc:
-        if out_of_memory(exc):
-            raise
-        raise ValueError(f"the network does not take images of shape {tuple(image.shape)}: {exc}") from exc
+    outputs = _first_outputs(forward, image)
     if not isinstance(outputs, torch.Tensor) or outputs.dim() != 2 or outputs.shape[0] != 1 or outputs.shape[1] < 2:
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         raise ValueError(f"the network must answer a batch of 1 with a tensor of shape (1, n_classes); it gave {got}")
@@ -101,3 +98,18 @@ def probe(forward: Forward, image: torch.Tensor, n_classes: int | None) -> int:
     if bool(outputs.isnan().any()):
         raise ValueError("the network returned NaN for an image: no certificate can be made of that; mend the network")
     return int(outputs.shape[1])
+
+
+def _first_outputs(forward: Forward, image: torch.Tensor) -> Any:
+    wished = forward.channels_last
+    while True:
+        try:
+            with forward.open():
+                return forward.model(forward.layout(forward.flat(image)[None].clone(), tuple(image.shape)))
+        except RuntimeError as exc:
+            if out_of_memory(exc):
+                raise
+            if not forward.channels_last:
+                forward.channels_last = wished
+                raise ValueError(f"the network does not take images of shape {tuple(image.shape)}: {exc}") from exc
+            forward.channels_last = False

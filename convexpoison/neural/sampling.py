@@ -17,9 +17,6 @@ import torch
 from convexpoison.neural.forward import Forward, soft_votes
 from convexpoison.neural.noise import Noise
 
-BLOCK = 100
-"""Draws that an image takes from its stream at a time; part of what a seed means."""
-
 
 def stream_seed(seed: bytes, purpose: str, image: torch.Tensor) -> int:
     """Seed of one image's stream for one purpose: 63 bits of a hash, alike on every machine."""
@@ -97,7 +94,7 @@ def tally(
     """
     votes = _Votes(forward, len(sizes), n_classes, beta)
     width = int(np.prod(shape))
-    capacity = max(forward.batch_size, BLOCK)
+    capacity = max(forward.batch_size, forward.block)
     rows = torch.empty(capacity, width, dtype=forward.dtype, device=forward.device)
     owners = torch.empty(capacity, dtype=torch.int64, device=forward.device)
     filled, asked = 0, -1
@@ -105,7 +102,7 @@ def tally(
     def flush() -> None:
         forward.run(forward.layout(rows[:filled], shape), lambda out, start: votes.add(out, owners[start:]))
 
-    for i, size in _blocks(sizes):
+    for i, size in _blocks(sizes, forward.block):
         if filled + size > capacity:
             flush()
             filled = 0
@@ -119,10 +116,10 @@ def tally(
     return votes.tally(np.asarray(sizes, dtype=np.int64))
 
 
-def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _blocks(sizes: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
     for i, size in enumerate(sizes):
-        for start in range(0, size, BLOCK):
-            yield i, min(BLOCK, size - start)
+        for start in range(0, size, block):
+            yield i, min(block, size - start)
 
 
 class _Votes:
@@ -135,7 +132,7 @@ class _Votes:
         self.squares = torch.zeros_like(self.total)
         self.nan = torch.zeros((), dtype=torch.bool, device=forward.device)
         self.improper = torch.zeros((), dtype=torch.bool, device=forward.device)
-        self.ones = torch.ones(max(forward.batch_size, BLOCK), dtype=torch.int64, device=forward.device)
+        self.ones = torch.ones(max(forward.batch_size, forward.block), dtype=torch.int64, device=forward.device)
         self.add: Callable[[torch.Tensor, torch.Tensor], None] = self._add_hard if beta is None else self._add_soft
 
     def _add_hard(self, outputs: torch.Tensor, owners: torch.Tensor) -> None:

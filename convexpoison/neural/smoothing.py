@@ -18,7 +18,7 @@ from convexpoison.neural.certification import Certification, RadiusDecision
 from convexpoison.neural.decision import until_decided
 from convexpoison.neural.forward import Forward
 from convexpoison.neural.noise import NOISES
-from convexpoison.neural.sampling import BLOCK, Stream, Tally, stream_seed, tally
+from convexpoison.neural.sampling import Stream, Tally, stream_seed, tally
 from convexpoison.neural.sequential import sequence_interval
 
 _BOUNDS = {"hard": ("clopper_pearson", "randomized"), "soft": ("bernstein", "hoeffding")}
@@ -56,7 +56,7 @@ class SmoothedClassifier:
     precision : {"float32", "float16", "bfloat16"}
         Half precision on CUDA only. The network that is certified is then the one of that precision.
     channels_last : bool
-        Memory layout of 4-d batches; usually faster, and part of what ``random_state`` means.
+        Memory layout of 4-d batches, where the network can do with it; usually faster, and part of what ``random_state`` means.
     random_state : int, numpy Generator or None
         Seed of all noise. An image gets the same noise in any batch, and again when it is asked again.
 
@@ -281,8 +281,7 @@ class SmoothedClassifier:
         """Images, checked, in the network's precision; the network is asked whether it takes them."""
         images = inputs.check_images(X, self.input_range, self.input_shape).to(self.forward.dtype)
         if len(images):
-            with self.forward.open():
-                self.n_classes = inputs.probe(self.forward, images[0], self.n_classes)
+            self.n_classes = inputs.probe(self.forward, images[0], self.n_classes)
         return images
 
     def draw(self, images: torch.Tensor, purpose: str, sizes: np.ndarray, sigma: FloatArray | None = None) -> Tally:
@@ -321,7 +320,7 @@ class SmoothedClassifier:
 
     def _sizes(self, chosen: Tally, n0: int, n: int, alpha: float, tolerance: float) -> np.ndarray:
         k0 = chosen.total.max(axis=1)
-        grid = np.unique(np.geomspace(min(n, max(n0, BLOCK)), n, _SIZES).round().astype(np.int64))
+        grid = np.unique(np.geomspace(min(n, max(n0, self.forward.block)), n, _SIZES).round().astype(np.int64))
         return bounds.sample_sizes(
             k0, n0, grid, alpha, tolerance, lambda p: self.noise.radius(p, bounds.upper(p), 1.0)
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def test_lambda_ends_where_no_other_is_better_for_the_defender() -> None:
     grid = np.linspace(-8.0, np.log(200), 80)
     best = min(objective(task, poison.points, poison.labels, np.array([lam])) for lam in grid)
     assert end(task, poison) <= best * 1.01
+    assert poison.info["victim"] == {"C": pytest.approx(np.exp(-poison.info["lambda"][0])), "C_R": None}
     before = min(objective(task, poison.points[:0], poison.labels[:0], np.array([lam])) for lam in grid)
     clean = objective(task, poison.points[:0], poison.labels[:0], np.array(poison.info["lambda_clean"]))
     assert clean <= before * 1.02
@@ -91,6 +93,35 @@ def test_more_poison_more_regularisation_and_less_harm_than_with_lambda_fixed() 
         rows = np.vstack([task.data.X, learned.points[:n]]), np.concatenate([task.data.y, learned.labels[:n]])
         norms.append(float(np.sum(Victim("logistic", C=float(np.exp(-lam))).fit(*rows).coef ** 2)))
     assert (np.diff(norms) < 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mnist_08", "fashion_mnist_02"])
+def test_findings_of_the_paper_on_its_data(name: str, data_folder: Path) -> None:
+    """RMD, Figure 2, at half the poison: 512 training and 171 validation rows."""
+    data, rng = load(name, data_home=data_folder), np.random.default_rng(7)
+    order = rng.permutation(len(data.y_train))[: 512 + 171]
+    train, held_out = (
+        TrainingData.from_user((data.X_train[part], data.y_train[part])) for part in (order[:512], order[512:])
+    )
+
+    def error(lam: float, poison: Poison, n: int) -> float:
+        X = train.X.toarray() if sp.issparse(train.X) else train.X
+        rows = np.vstack([X, poison.points[:n]]), np.concatenate([train.y, poison.labels[:n]])
+        model = Victim("logistic", C=float(np.exp(-lam))).fit(*rows)
+        signed = np.where(data.y_test == train.classes[1], 1.0, -1.0)  # type: ignore[index]
+        return float(np.mean(model.predict(data.X_test) != signed))
+
+    def attacked(lam: float, **options: Any) -> Poison:
+        task = Task(Victim("logistic", C=float(np.exp(-lam))), train, data.space, 34, rows=held_out, progress=False)
+        return minimax(task, **options)
+
+    learned = attacked(np.log(5))
+    clean, last = learned.info["lambda_clean"][0], learned.info["lambda"][0]
+    fixed = attacked(clean, tune=None)
+    assert last > clean + 1.0
+    assert error(last, learned, 34) < 0.9 * error(clean, fixed, 34)
+    assert error(clean, learned, 0) < 0.06
 
 
 def test_labels_are_fixed_points_move_up_and_stay_in_the_box() -> None:

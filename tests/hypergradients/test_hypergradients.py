@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bilevel import CASES, LOSSES, bilevel, central, relative
+from tests.hypergradients.bilevel import CASES, LOSSES, bilevel, central, relative
 
 from convexpoison import Victim
 from convexpoison.data import TrainingData

@@ -291,6 +291,21 @@ def test_channels_last_computes_the_same_function() -> None:
             torch.testing.assert_close(net(batch), net(image[None]))
 
 
+def test_a_network_that_flattens_by_view_gets_the_layout_that_it_can_take() -> None:
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(2, 4, 3), nn.Linear(144, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(self.conv(x).view(len(x), -1))
+
+    net = Views()
+    found = SmoothedClassifier(net, 0.1, random_state=0).certify(_images(2, 2), n=200)
+    expected = SmoothedClassifier(net, 0.1, channels_last=False, random_state=0).certify(_images(2, 2), n=200)
+    np.testing.assert_array_equal(found.p_lower, expected.p_lower)
+
+
 def test_double_precision_networks_get_double_noise() -> None:
     found = SmoothedClassifier(_convnet().double(), 0.5, random_state=0).certify(_images(), n=200)
     assert len(found) == 3

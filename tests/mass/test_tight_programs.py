@@ -18,7 +18,7 @@ from convexpoison.mass.problem import TightBound
 from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
 from convexpoison.solvers.gurobi import licence_status
-from tests.mass_problems import VICTIMS, check, columns, flipped, reachable
+from tests.mass.mass_problems import VICTIMS, check, columns, flipped, reachable
 
 # -------------------------------------------------------------------- against independent programs
 

@@ -15,7 +15,7 @@ from convexpoison.data import TrainingData
 from convexpoison.losses import LOSSES
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.tight import tight_bound
-from tests.mass_problems import (
+from tests.mass.mass_problems import (
     INTERCEPTS,
     STRENGTHS,
     VICTIMS,
