@@ -141,9 +141,7 @@ def attack(
         assert max_points is not None
         rows = scenario.goal_rows() if validation is None else scenario.rows(validation, "validation")
         s = scenario
-        task = Task(
-            s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress
-        )
+        task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
         problem, outcome, info = carry_out(method, task, options, test, solver)
         return replace(_result(scenario, problem, outcome, None), info=info)
     if options or validation is not None:
@@ -197,7 +195,9 @@ def _check_rival(
     """Methods with a budget: what they aim at must be there, and what they do not know must not."""
     aim = METHODS[method].aims_at
     if (aim == "target") != (scenario.target is not None):
-        needed = "a model as target" if aim == "target" else "a goal, for example convexpoison.goals.ErrorRate(0.2, X, y)"
+        needed = (
+            "a model as target" if aim == "target" else "a goal, for example convexpoison.goals.ErrorRate(0.2, X, y)"
+        )
         raise ValueError(f"method={method!r} needs {needed} as its first argument")
     if eps is not None or goal is not None or copies != 1:
         raise ValueError(f"method={method!r} has a budget: give max_points; eps, goal and copies do not apply")

@@ -86,7 +86,9 @@ def read_scenario(
         backend(solver)
     if callable(target):
         if victim is None:
-            raise ValueError("a goal does not say how the victim learns; pass victim=, for example Victim('hinge', C=1.0)")
+            raise ValueError(
+                "a goal does not say how the victim learns; pass victim=, for example Victim('hinge', C=1.0)"
+            )
         clean = training_data(data, None, victim, None, sample_weight)
         if isinstance(target, Flip):  # it does not know yet what there is to flip
             target = target.bind(victim.trainer(clean).model)

@@ -45,7 +45,8 @@ def main() -> None:
                 }
             )
     words = [
-        f"Best certified accuracy at each radius ({RADII[0]:g} to {RADII[-1]:g}) and best ACR over the training sigmas, as in DDRS."
+        f"Best certified accuracy at each radius ({RADII[0]:g} to {RADII[-1]:g}) and best ACR over the training sigmas, as "
+        "in DDRS."
     ]
     publish("ddrs_table1", scale, "DDRS, Tables 1 to 3: CIFAR-10", words, rows)
 

@@ -30,8 +30,8 @@ def main() -> None:
         if runs
     ]
     words = [
-        "Networks are trained with Gaussian noise of the same standard deviation (DDRS takes Yang et al.'s networks, trained with "
-        "uniform noise and more).",
+        "Networks are trained with Gaussian noise of the same standard deviation (DDRS takes Yang et al.'s networks, trained "
+        "with uniform noise and more).",
     ]
     publish("ddrs_table4", scale, "DDRS, Table 4: l1 radii", words, rows)
 

@@ -152,7 +152,7 @@ def _curve(rows: list[Row], name: str, defender: str, column: str) -> tuple[np.n
     return np.array(x), np.array([np.mean(v) for v in values]), np.array([np.std(v) for v in values])
 
 
-_WORDS = """From `python experiments/rmd_figure2.py --scale {scale}`; all rows in `{name}_runs.csv`. Mean ± standard
+_WORDS = """From `python experiments/rmd_figure2.py --scale {scale}{options}`; all rows in `{name}_runs.csv`. Mean ± standard
 deviation over random splits (RMD: 10 splits).
 
 Settings of RMD's Tables 1 to 3: {sizes}, lambda in [-8, log 200] (MNIST), [-8, log 400] (FMNIST), [-8, log 20,000] (ImageNet),
@@ -173,21 +173,24 @@ Where we differ from it:
 
 
 _TRAINING = {
-    "test error": """Hypergradients are implicit, models are trained to the exact optimum in the attack and in the test. The column
-  "with RMD's training" holds models trained on the same poison as RMD does (Table 3): a descent that ends far from the optimum
-  where lambda is small, which regularises by itself. Poison that was made for the optimum does little to it; poison that is made
-  for a short descent is in `rmd_figure2_*_reverse` (`--hypergradient reverse`).""",
-    "test error, RMD's training": """As in RMD, hypergradients go through T steps of descent (reverse mode, Table 2), and the models
-  that are tested are trained by stochastic descent (Table 3): findings and figure are about these. The column "test error" holds
-  models that are trained to the exact optimum on the same poison.""",
+    "test error": """Hypergradients are implicit, models are trained to the exact optimum in the attack and in the test. The
+  column "with RMD's training" holds models trained on the same poison as RMD does (Table 3): a descent that ends far from the
+  optimum where lambda is small, which regularises by itself. Poison that was made for the optimum does little to it; poison that
+  is made for a short descent is in `rmd_figure2_{scale}_reverse` (`--hypergradient reverse`).""",
+    "test error, RMD's training": """As in RMD, hypergradients go through T steps of descent (reverse mode, Table 2), and the
+  models that are tested are trained by stochastic descent (Table 3): findings and figure are about these. The column "test error"
+  holds models that are trained to the exact optimum on the same poison.""",
 }
 
 
 def page(name: str, scale: str, rows: list[Row], column: str) -> str:
     """Markdown, CSV of the summary, and the figure."""
+    flags = " --hypergradient reverse" if name.endswith("reverse") else ""
     sizes = "512 training and 171 validation rows, balanced" if scale == "paper" else "smoke scale, 120 + 60 rows"
     words = [
-        _WORDS.format(scale=scale, name=name, sizes=sizes, training=_TRAINING[column]),
+        _WORDS.format(
+            scale=scale, options=flags, name=name, sizes=sizes, training=_TRAINING[column].format(scale=scale)
+        ),
         "## Findings",
         "",
         *findings(rows, column),

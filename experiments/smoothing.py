@@ -14,9 +14,8 @@ from common import write
 import convexpoison as cp
 from convexpoison import neural
 from convexpoison.datasets.images import Images, load_images
-from convexpoison.neural.networks import make_network
-from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, Objective, SmoothAdv
-from convexpoison.neural.training import Recipe, fit, flip_and_crop
+from convexpoison.neural.objectives import Objective
+from convexpoison.neural.training import flip_and_crop
 
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
 NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}
@@ -64,31 +63,31 @@ def images(data: str, scale: str) -> Images:
     return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
 
 
-def recipe(data: str, scale: str, method: str) -> Recipe:
+def recipe(data: str, scale: str, method: str) -> neural.Recipe:
     """Epochs and rates: MACER's Section 5.1 on MNIST; Cohen et al. and DDRS on CIFAR-10 (200 epochs)."""
     if scale == "smoke":
-        return Recipe(epochs=2)
+        return neural.Recipe(epochs=2)
     if scale == "small":
-        return Recipe(epochs=8, milestones=(5, 7))
+        return neural.Recipe(epochs=8, milestones=(5, 7))
     if data == "mnist":
-        return Recipe(epochs=440, milestones=(200, 400), mixed_precision=False)
-    return Recipe(
-        epochs=200, batch_size=256, learning_rate=0.01 if method == "macer" else 0.1, weight_decay=5e-4 if method == "macer" else 1e-4,
-        milestones=(50, 100, 150), augment=flip_and_crop,
+        return neural.Recipe(epochs=440, milestones=(200, 400), mixed_precision=False)
+    return neural.Recipe(
+        epochs=200, batch_size=256, learning_rate=0.01 if method == "macer" else 0.1,
+        weight_decay=5e-4 if method == "macer" else 1e-4, milestones=(50, 100, 150), augment=flip_and_crop,
     )  # fmt: skip
 
 
 def objective(method: str, sigma: float, data: str, k: int, epochs: int, **options: Any) -> Objective:
     """The objective with the paper's settings for that data set and noise."""
     if method == "ga":
-        return GaussianAugmentation(sigma)
+        return neural.GaussianAugmentation(sigma)
     if method == "smoothadv":
-        return SmoothAdv(
+        return neural.SmoothAdv(
             sigma, eps=1.0 if data == "mnist" else 0.25, steps=2, k=1, warmup_epochs=min(10, max(1, epochs // 4))
         )
     lam = 16.0 if data == "mnist" else 12.0 if sigma < 0.5 else 4.0
     deferred = 0 if sigma < 1.0 or data == "mnist" else epochs // 2
-    return Macer(sigma, **({"k": k, "lam": lam, "deferred_epochs": deferred} | options))
+    return neural.Macer(sigma, **({"k": k, "lam": lam, "deferred_epochs": deferred} | options))
 
 
 def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
@@ -102,10 +101,12 @@ def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
     aim = objective(method, sigma, data, size.k, how.epochs, **params.get("options", {}))
     if params.get("trained", "fixed") == "own":
         slow = scale == "paper"
-        aim = DataDependent(aim, start_epoch=how.epochs // 4, n=1 if slow else 4, learning_rate=1e-4 if slow else 1e-2)
-    network = make_network(size.network, random_state).to(size.device)
+        aim = neural.DataDependent(
+            aim, start_epoch=how.epochs // 4, n=1 if slow else 4, learning_rate=1e-4 if slow else 1e-2
+        )
+    network = neural.make_network(size.network, random_state).to(size.device)
     start = perf_counter()
-    trained = fit(network, aim, some.X_train, some.y_train, how, random_state=random_state)
+    trained = neural.fit(network, aim, some.X_train, some.y_train, how, random_state=random_state)
     out: dict[str, Any] = {"training_s": perf_counter() - start}
     smoothed = neural.SmoothedClassifier(
         trained.network, sigma, noise=params.get("noise", "gaussian"), random_state=random_state

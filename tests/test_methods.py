@@ -103,3 +103,14 @@ def test_options_of_methods_are_refused_elsewhere(digits, target):
         cp.attack(cp.goals.ErrorRate(0.5, *digits.test), digits.train)
     with pytest.raises(TypeError, match="convex in the model"):
         cp.lower_bound(cp.goals.ErrorRate(0.5, *digits.test), digits.train, victim=VICTIM)
+
+
+def test_minimax_ends_at_the_defender_who_tuned(digits):
+    """The victim of the result is the re-tuned one, and the model is what that one learns."""
+    goal = cp.goals.ErrorRate(1.0, *digits.test)
+    victim = cp.Victim("logistic", C=1.0)
+    result = cp.attack(
+        goal, digits.train, victim=victim, space=digits.space, method="minimax", tune="l2", max_points=6, iterations=5
+    )
+    assert pytest.approx(np.exp(-result.info["lambda"][0])) == result.victim.C and result.victim.C != 1.0
+    assert result.victim.fit(*result.poisoned(*digits.train)).distance(result.model) < 1e-6

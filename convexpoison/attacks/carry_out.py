@@ -23,7 +23,8 @@ def carry_out(
     Returns
     -------
     BoundProblem
-        Towards the task's target; towards the model that the points induce, where the task has a goal and no target.
+        Of the victim that the attack reckons with, towards the task's target; towards the model that the points induce, where
+        the task has a goal and no target.
     Outcome
     dict
         What the method has to tell besides (:attr:`Poison.info`).
@@ -38,6 +39,7 @@ def carry_out(
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
         poison = function(task, **options)
         _check(poison, task)
+        task = replace(task, victim=poison.victim or task.victim)
         target = task.target
         if target is None:
             poison, target = _until_the_goal(poison, task)

@@ -69,7 +69,7 @@ def gradient(
     status = run.jointly() if jointly else run.one_by_one()
     poison, rounded = attacker.settled, "integer" in task.space.parts
     info = {"validation_loss": run.losses, "n_steps": run.n_steps, "rounded": rounded}
-    return Poison(poison.points, poison.labels, poison.counts, status, info)
+    return Poison(poison.points, poison.labels, poison.counts, status, info=info)
 
 
 class _Run:

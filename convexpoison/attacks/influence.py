@@ -107,7 +107,7 @@ def influence(
         status = "goal" if attacker.reached(best.model) else status
     rounded, poison = "integer" in task.space.parts, attacker.settled
     info = {"validation_loss": losses, "rounded": rounded, "smoothing": None if smooth else smoothing}
-    return Poison(poison.points, poison.labels, poison.counts, status, info)
+    return Poison(poison.points, poison.labels, poison.counts, status, info=info)
 
 
 def _best(

@@ -82,7 +82,7 @@ def kkt(task: Task, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int
     best = min(tried, key=lambda split: split.rank(keep))
     order = np.argsort(-best.counts, kind="stable")
     info = best.facts() | {"splits": [split.facts() for split in tried]}
-    return Poison(best.points[order], best.labels[order], best.counts[order], status, info)
+    return Poison(best.points[order], best.labels[order], best.counts[order], status, info=info)
 
 
 @dataclass(frozen=True, eq=False)

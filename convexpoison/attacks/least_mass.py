@@ -44,4 +44,4 @@ def least_mass(
     assert classes is not None
     signed = np.where(found.labels == classes[1], 1.0, -1.0)
     info = {"tight_bound": found.bound, "clean_loss": found.clean_loss}
-    return Poison(found.points, signed, found.counts, "goal", info)
+    return Poison(found.points, signed, found.counts, "goal", info=info)

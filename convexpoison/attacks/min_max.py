@@ -178,7 +178,7 @@ class _Game:
             "objective": victim.objective(model, rows) / data.n_rows,
             "clean_loss": victim.data_loss(model, data) / data.n_rows,
         }
-        return Poison(points, labels, counts, status, info)
+        return Poison(points, labels, counts, status, info=info)
 
 
 def _play(game: _Game, models: Iterator[LinearModel], watch_goal: bool) -> Status:

@@ -25,6 +25,7 @@ from convexpoison.attacks.task import Poison, Status, Task
 from convexpoison.hypergradients.smooth_hinge import SmoothHinge
 from convexpoison.hypergradients.tuning import tuned_victim
 from convexpoison.losses import Hinge
+from convexpoison.victim import Victim
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""
@@ -104,7 +105,9 @@ def minimax(
     _check_counts(batch_size=batch_size, restarts=restarts + 1)
     clones = Clones(task, game.project, game.rng)
     status = _play(game, clones, batch_size, restarts)
-    return Poison(game.points, game.labels, np.ones(len(game.labels), dtype=np.int64), status, _info(game, tune))
+    counts = np.ones(len(game.labels), dtype=np.int64)
+    tuned = _tuned(game, task.victim) if tune else None
+    return Poison(game.points, game.labels, counts, status, victim=tuned, info=_info(game, tune))
 
 
 def _play(game: Game, clones: Clones, batch_size: int, restarts: int) -> Status:
@@ -138,10 +141,14 @@ def _best_batch(game: Game, clones: Clones, n: int, restarts: int) -> Batch:
     return max(ends, key=lambda batch: batch.objective)
 
 
-def _info(game: Game, tune: str | None) -> dict[str, Any]:
-    # What the defender ends up as, in the terms of Victim; lambdas of several kinds have no such form.
+def _tuned(game: Game, victim: Victim) -> Victim | None:
+    """What the defender ends up as, in the terms of Victim; lambdas of several kinds have no such form."""
     n_rows = game.task.data.n_rows + len(game.labels)
-    tuned = tuned_victim(game.task.victim, float(game.lam[0]), n_rows) if game.lam.size == 1 else None
+    return tuned_victim(victim, float(game.lam[0]), n_rows) if game.lam.size == 1 else None
+
+
+def _info(game: Game, tune: str | None) -> dict[str, Any]:
+    tuned = _tuned(game, game.task.victim)
     return {
         "tune": tune,
         "victim": None if tuned is None else {"C": tuned.C, "C_R": tuned.C_R},

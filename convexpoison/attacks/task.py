@@ -75,6 +75,8 @@ class Poison:
         Copies of each; their sum is at most the budget.
     status : {"budget", "goal", "time limit", "interrupted"}
         Why it ended.
+    victim : Victim or None
+        What the victim has become, where the attack reckons with one that tunes itself; the task's own where None.
     info : dict
         What the method has to tell besides: plain numbers and short lists, for example a certified upper bound.
     """
@@ -83,6 +85,7 @@ class Poison:
     labels: FloatArray
     counts: np.ndarray
     status: Status = "budget"
+    victim: Victim | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
 

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convexpoison.neural.certification import Certification, RadiusDecision
     from convexpoison.neural.distortion import Distortion, pgd_distortion
+    from convexpoison.neural.estimator import SmoothedNetworkClassifier
     from convexpoison.neural.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves, evaluate
     from convexpoison.neural.memory import MemoryCertification, MemoryClassifier
+    from convexpoison.neural.networks import make_network
+    from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
     from convexpoison.neural.sigma import optimize_sigma
     from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.training import Recipe, Trained, fit
 
 # Public name -> module that holds it, loaded on first use.
 _HOMES = {
@@ -28,19 +32,39 @@ _HOMES = {
     "certified_accuracy_curves": "evaluation",
     "pgd_distortion": "distortion",
     "Distortion": "distortion",
+    "Standard": "objectives",
+    "GaussianAugmentation": "objectives",
+    "SmoothAdv": "objectives",
+    "Macer": "objectives",
+    "DataDependent": "objectives",
+    "Recipe": "training",
+    "Trained": "training",
+    "fit": "training",
+    "make_network": "networks",
+    "SmoothedNetworkClassifier": "estimator",
 }
 
 __all__ = [
     "Certification",
     "CertifiedAccuracy",
+    "DataDependent",
     "Distortion",
     "Evaluation",
+    "GaussianAugmentation",
+    "Macer",
     "MemoryCertification",
     "MemoryClassifier",
     "RadiusDecision",
+    "Recipe",
+    "SmoothAdv",
     "SmoothedClassifier",
+    "SmoothedNetworkClassifier",
+    "Standard",
+    "Trained",
     "certified_accuracy_curves",
     "evaluate",
+    "fit",
+    "make_network",
     "optimize_sigma",
     "pgd_distortion",
 ]

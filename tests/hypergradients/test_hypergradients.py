@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.hypergradients.bilevel import CASES, LOSSES, bilevel, central, relative
 
 from convexpoison import Victim
 from convexpoison.data import TrainingData
@@ -20,6 +19,7 @@ from convexpoison.hypergradients import (
     tuned_victim,
 )
 from convexpoison.losses import Hinge
+from tests.hypergradients.bilevel import CASES, LOSSES, bilevel, central, relative
 
 INTERCEPTS = ("regularized", "free", "none")
 
