@@ -28,7 +28,7 @@ def main() -> None:
     ]
     rows.sort(key=lambda row: (row["sigma"], row["method"]))
     words = [
-        "At scale small the networks see a twelfth of the images for a fraction of the epochs: compare the order, not the values."
+        "At scale small the networks see a twenty-fourth of the images for a fraction of the epochs: compare the order, not the values."
     ]
     publish("macer_table6", scale, "MACER, Table 6: MNIST", words if scale == "small" else [], rows)
 

@@ -44,7 +44,7 @@ def sizes(data: str) -> dict[str, Size]:
     network = "resnet18" if data == "cifar10" else "lenet"
     return {
         "smoke": Size("lenet", 300, 10, 2, 200),
-        "small": Size(network, 5_000, 100, 4, 2_000),
+        "small": Size(network, 2_500, 50, 4, 1_000),
         "paper": Size(network, None, None, 16, 100_000, "cuda", every=20),
     }
 
@@ -68,7 +68,7 @@ def recipe(data: str, scale: str, method: str) -> neural.Recipe:
     if scale == "smoke":
         return neural.Recipe(epochs=2)
     if scale == "small":
-        return neural.Recipe(epochs=8, milestones=(5, 7))
+        return neural.Recipe(epochs=6, milestones=(4, 5))
     if data == "mnist":
         return neural.Recipe(epochs=440, milestones=(200, 400), mixed_precision=False)
     return neural.Recipe(

@@ -128,6 +128,8 @@ class SmoothAdv(Objective):
     def loss(self, network: nn.Module, batch: Batch, memory: Memory, sigma: float | Tensor | None = None) -> Tensor:
         noise = batch.noise(self.k, self.sigma if sigma is None else sigma)
         X = self.attack(network, batch, noise)
+        if batch.X.requires_grad:  # a hypergradient: the images move, and the offset found for them goes along
+            X = batch.X + (X - batch.X).detach()
         logits = network((X[:, None] + noise).flatten(0, 1))
         return F.cross_entropy(logits, batch.y.repeat_interleave(self.k))
 

@@ -73,9 +73,11 @@ def test_derivatives_are_those_of_finite_differences(victim, rng):
     z = np.append(points.ravel(), counts)
     value(z)
     found = response.slope(direction)
-    step = 1e-5
-    numeric = [(value(z + step * e) - value(z - step * e)) / (2 * step) for e in np.identity(14)]
-    np.testing.assert_allclose(np.append(found.points.ravel(), found.counts), numeric, rtol=2e-4, atol=2e-6)
+    found = np.append(found.points.ravel(), found.counts)
+    # Curvature jumps where a row meets its kink, and one that does so within a step spoils that step alone.
+    steps = (1e-4, 1e-5, 1e-6)
+    numeric = np.array([[(value(z + t * e) - value(z - t * e)) / (2 * t) for e in np.identity(14)] for t in steps])
+    assert (np.abs(numeric - found).min(axis=0) < 2e-6 + 1e-5 * np.abs(found)).all()
 
 
 @pytest.mark.parametrize("name", ["share_wrong", "nearest_wrong"])
