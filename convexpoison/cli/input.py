@@ -1,11 +1,11 @@
-"""What the command line is asked to do, as objects of the library: data, victim, target."""
+"""What the command line is asked to do, as objects of the library: data, victim, target or goal."""
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -16,15 +16,18 @@ from convexpoison.victim import Victim
 
 DEFAULT_C_R = 0.09
 """What Suya et al. (2021) used for MNIST and Adult."""
+GOALS = ("goal_error", "goal_flip_row", "goal_misclassify")
+"""Options that say what is to be reached, where no model is wanted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A target to induce on data.
+    """What is wanted, and on which data.
 
     Attributes
     ----------
     target : anything that ``convexpoison.attack`` takes as a target
+        A model to induce, or a goal to reach.
     train : pair (X, y)
     test : pair (X, y) or None
     victim : Victim or None
@@ -32,7 +35,8 @@ class Task:
     space : Space or None
         None where it is inferred from the data.
     facts : dict
-        Where the target came from and how wrong it is, for the report.
+        For the report: where the target came from and how wrong it is, or what the goal is.
+    aim : {"target", "goal"}
     """
 
     target: Any
@@ -41,6 +45,7 @@ class Task:
     victim: Victim | None
     space: Space | None
     facts: dict[str, Any]
+    aim: Literal["target", "goal"] = "target"
 
 
 def load_task(
@@ -57,9 +62,9 @@ def load_task(
     C_R: float | None = None,
     intercept: Any = None,
     seed: int = 0,
-    **_: Any,
+    **goals: Any,
 ) -> Task:
-    """Read the data, build the victim, and load or make the target.
+    """Read the data, build the victim, and load or make the target or the goal (:func:`load_goal`).
 
     Raises
     ------
@@ -68,21 +73,25 @@ def load_task(
     ValueError, FileNotFoundError, MissingDependencyError
         Files that cannot be read, with what is needed instead.
     """
-    _exactly_one(dataset=dataset, data=data)
-    _exactly_one(target=target, target_error=target_error)
-    train, test, space = _load_data(dataset, data, label, test_data)
+    goals = {name: value for name, value in goals.items() if name in GOALS}
+    exactly_one(target=target, target_error=target_error, **goals)
+    if flip_test and target_error is None:
+        raise click.UsageError("--flip-test goes with --target-error")
+    train, test, space = load_rows(dataset, data, label, test_data)
     says_nothing = target is None or target.suffix == ".npz"  # of a loss, unlike an estimator
     victim = None
     if says_nothing or any(option is not None for option in (loss, C, C_R, intercept)):
-        C_R = DEFAULT_C_R if C is None and C_R is None else C_R
-        victim = Victim(loss or "hinge", C=C, C_R=C_R, intercept=intercept or "regularized")
+        victim = make_victim(loss, C, C_R, intercept)
     if target is not None:
         return Task(_load_target(target), train, test, victim, space, {"from": str(target)})
     if flip_test and test is None:
         raise click.UsageError("--flip-test needs test rows: --dataset, or --test-data")
+    if target_error is None:
+        goal, facts = load_goal(test, label, **goals)
+        return Task(goal, train, test, victim, space, facts, "goal")
     from convexpoison import targets
 
-    assert victim is not None and target_error is not None
+    assert victim is not None
     candidate = targets.label_flip(
         victim, train, error=target_error, flip=test if flip_test else None, evaluate=test, random_state=seed
     )
@@ -90,15 +99,58 @@ def load_task(
     return Task(candidate.model, train, test, victim, space, facts)
 
 
-def _exactly_one(**options: Any) -> None:
+def load_goal(
+    test: tuple[Any, Any] | None,
+    label: str | None,
+    *,
+    goal_error: float | None = None,
+    goal_flip_row: int | None = None,
+    goal_misclassify: Path | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """A goal of :mod:`convexpoison.goals` and what it is, in words and numbers.
+
+    Raises
+    ------
+    click.UsageError
+        If there are no test rows where they are needed.
+    ValueError, FileNotFoundError, MissingDependencyError
+        Rows that are not there or cannot be read.
+    """
+    from convexpoison.goals import ErrorRate, Flip, Misclassify
+
+    if goal_misclassify is not None:
+        rows = read_rows(goal_misclassify, label)
+        return Misclassify(*rows), {"kind": "misclassify", "rows": str(goal_misclassify), "n_rows": len(rows[1])}
+    if test is None:
+        name = "--goal-error" if goal_error is not None else "--goal-flip-row"
+        raise click.UsageError(f"{name} needs test rows: --dataset, or --test-data")
+    X, y = test
+    if goal_error is not None:
+        return ErrorRate(goal_error, X, y), {"kind": "error rate", "rate": goal_error, "n_rows": len(y)}
+    assert goal_flip_row is not None
+    if goal_flip_row >= len(y):
+        raise ValueError(f"--goal-flip-row {goal_flip_row}: there are {len(y)} test rows, numbered 0 to {len(y) - 1}")
+    rows = X.iloc if hasattr(X, "iloc") else X
+    return Flip(rows[[goal_flip_row]]), {"kind": "flip", "row": goal_flip_row}
+
+
+def make_victim(loss: str | None, C: float | None, C_R: float | None, intercept: Any) -> Victim:
+    """The victim that the options describe, with the defaults of the command line."""
+    C_R = DEFAULT_C_R if C is None and C_R is None else C_R
+    return Victim(loss or "hinge", C=C, C_R=C_R, intercept=intercept or "regularized")
+
+
+def exactly_one(**options: Any) -> None:
+    """Refuse none, and more than one."""
     given = [name for name, value in options.items() if value is not None]
     if len(given) != 1:
-        names = " and ".join("--" + name.replace("_", "-") for name in options)
-        raise click.UsageError(f"give exactly one of {names}")
+        *names, last = ["--" + name.replace("_", "-") for name in options]
+        raise click.UsageError(f"give exactly one of {', '.join(names)} and {last}")
 
 
-def _load_data(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> tuple[Any, ...]:
+def load_rows(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> tuple[Any, ...]:
     """Training rows, test rows or None, space or None."""
+    exactly_one(dataset=dataset, data=data)
     if data is not None:
         test = None if test_data is None else read_rows(test_data, label)
         return read_rows(data, label), test, None

@@ -25,25 +25,37 @@ def write(result: AttackResult, out: Path | None, plot: Path | None) -> None:
 
 
 def report(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> None:
-    """Print the table of a result and what was written."""
-    click.echo(describe_target(task))
+    """Print the table of a result, what the method has to tell besides, and what was written."""
+    click.echo(describe(task))
     click.echo(result.summary())
-    for path in (out, plot):
+    for name, value in result.info.items():
+        if isinstance(value, (int, float)):
+            click.echo(f"{name}: {value:.6g}")
+    report_written(out, plot)
+
+
+def report_written(*paths: Path | None) -> None:
+    """Name the files, where there are any."""
+    for path in paths:
         if path is not None:
             click.echo(f"wrote {path}")
 
 
-def describe_target(task: Task) -> str:
-    """Where the target came from, in one line."""
-    forms = {"error": "error {:.4f}", "n_flipped": "{:,} rows flipped"}
+def describe(task: Task) -> str:
+    """Where the target came from, or what the goal is, in one line."""
+    forms = {
+        "error": "error {:.4f}", "n_flipped": "{:,} rows flipped", "rate": "at least {:g}", "row": "test row {}",
+        "rows": "{}", "n_rows": "{:,} rows", "n_train": "{:,} training rows", "n_validation": "{:,} validation rows",
+    }  # fmt: skip
     told = ", ".join(form.format(task.facts[name]) for name, form in forms.items() if name in task.facts)
-    return f"target: {task.facts['from']}" + (f" ({told})" if told else "")
+    head = task.facts["from"] if task.aim == "target" else task.facts["kind"]
+    return f"{task.aim}: {head}" + (f" ({told})" if told else "")
 
 
 def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> dict[str, Any]:
     """A result as the JSON object that ``--json`` prints."""
     written = {name: str(path) for name, path in (("out", out), ("plot", plot)) if path is not None}
-    return {"target": task.facts, **result.to_dict(), **written}
+    return {task.aim: task.facts, **result.to_dict(), **written}
 
 
 def report_verdict(certificate: Claim, verdict: Verdict) -> None:

@@ -203,7 +203,7 @@ def certified_accuracy_curves(
 def evaluate(
     classifier: SmoothedClassifier | MemoryClassifier, X: Any, y: npt.ArrayLike, *,
     path: str | os.PathLike[str] | None = None, idx: npt.ArrayLike | None = None, n0: int = 100, n: int = 100_000,
-    alpha: float = 0.001, chunk: int = 1, progress: bool | None = None, **options: Any,
+    alpha: float = 0.001, chunk: int = 1, about: dict[str, Any] | None = None, progress: bool | None = None, **options: Any,
 ) -> Evaluation:  # fmt: skip
     """Certify a test set, image by image, with every result on the disk as soon as it is made.
 
@@ -216,13 +216,15 @@ def evaluate(
         Labels as the network counts its classes, from 0.
     path : path, optional
         A file to write; where it holds images already, with the same settings, only the others are certified. The settings do
-        not tell one network from another: that is the caller's matter.
+        not tell one network from another: that is the caller's matter (``about``).
     idx : int array, optional
         Place of each image in its data set; by default 0, 1, ...
     n0, n, alpha, **options
         As in :meth:`SmoothedClassifier.certify`.
     chunk : int
         Images at a time; more than one is worth it only for few draws.
+    about : dict, optional
+        Further settings of the file, plain numbers and words: what else the results depend on, such as the network's weights.
     progress : bool or None
         Progress bar; None: on a terminal only.
 
@@ -248,7 +250,7 @@ def evaluate(
         raise ValueError(f"y holds {labels.dtype}; labels are whole numbers from 0, as the network counts its classes")
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; it must be at least 1")
-    settings = _settings(classifier) | {"n0": n0, "n": n, "alpha": alpha} | options
+    settings = _settings(classifier) | {"n0": n0, "n": n, "alpha": alpha} | options | (about or {})
     writer = None if path is None else RecordWriter(path, settings)
     done = {name: np.empty(0) for name in COLUMNS} if writer is None else writer.done
     rows: list[tuple[Any, ...]] = []

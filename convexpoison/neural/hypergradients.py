@@ -190,7 +190,6 @@ def loss_of(
     """
     names = [f"network.{name}" for name, _ in network.named_parameters()]
     asked = _Asked(network)
-    asked.train(network.training)
 
     def loss(parameters: Parameters, poison: Tensor) -> Tensor:
         arguments = (objective, make_batch(poison), {} if memory is None else memory)

@@ -62,6 +62,15 @@ def pacd_mnist(n_classes: int = 10) -> nn.Sequential:
     return lenet(n_classes, dropout=0.5)
 
 
+def mlp(n_classes: int = 10, *, n_inputs: int = 28 * 28, widths: Sequence[int] = (128, 64)) -> nn.Sequential:
+    """A perceptron with ReLU; of three layers by default, as in MTP's Appendix F, which names no widths."""
+    sizes = (n_inputs, *widths)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
+
+
 class _Block(nn.Module):
     """Two 3 x 3 convolutions around which the input is led (He et al., 2016)."""
 
@@ -142,6 +151,7 @@ def resnet18(n_classes: int = 10, *, in_channels: int = 3) -> nn.Sequential:
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lenet": lenet,
+    "mlp": mlp,
     "pacd_mnist": pacd_mnist,
     "resnet18": resnet18,
     "resnet20": resnet20,

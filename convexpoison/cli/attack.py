@@ -1,0 +1,118 @@
+"""The command ``convexpoison attack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from convexpoison.api import TOWARDS_A_MODEL
+from convexpoison.attacks.task import METHODS
+from convexpoison.cli.input import Task, load_task, read_rows
+from convexpoison.cli.options import (
+    goal_options,
+    out_option,
+    plot_option,
+    rows_options,
+    run_options,
+    target_options,
+    victim_options,
+)
+from convexpoison.cli.output import attack_facts, print_json, report, write
+from convexpoison.cli.settings import read_settings, settings_option
+
+_METHODS = (*TOWARDS_A_MODEL, *METHODS)
+
+
+@click.command()
+@rows_options
+@target_options
+@click.option(
+    "--goal-error",
+    type=float,
+    metavar="FRACTION",
+    help="No target but a goal: an error on the test rows of this or more.",
+)
+@goal_options
+@victim_options
+@run_options
+@click.option(
+    "--method", type=click.Choice(_METHODS),
+    help="[default: follow_the_leader; for a goal least_mass] For a target: follow_the_leader, optimal (the fewest points "
+    "that reproduce the target itself), nearest, kkt. The others are for goals.",
+)  # fmt: skip
+@settings_option("--option", "A setting of the method (see its function in convexpoison.attacks); repeatable.")
+@click.option(
+    "--validation", type=Path, metavar="FILE",
+    help="For goals: rows on which the attacker wants errors, in the form of --data [default: those of the goal].",
+)  # fmt: skip
+@click.option(
+    "--eps", type=float, help="For a target: stop at this maximum loss difference [default: 0.1, without --max-points]."
+)
+@click.option("--max-points", type=int, help="Stop at this many points; most methods for goals, and kkt, need it.")
+@click.option("--copies", type=int, default=1, show_default=True, help="Add each point found this many times.")
+@out_option
+@plot_option
+def attack(
+    method: str | None,
+    options: tuple[str, ...],
+    validation: Path | None,
+    out: Path | None,
+    plot: Path | None,
+    as_json: bool,
+    eps: float | None,
+    max_points: int | None,
+    copies: int,
+    **what: Any,
+) -> None:
+    """Induce a model, or reach a goal; bracket the number of points.
+
+    \b
+    convexpoison attack --dataset mnist_17 --target-error 0.15
+    convexpoison attack --data rows.csv --label y --target wanted.joblib --out run.npz
+    convexpoison attack --dataset mnist_17 --goal-flip-row 3
+    convexpoison attack --dataset mnist_17 --goal-error 0.1 --method min_max --max-points 400 --option copies=4
+    """
+    import convexpoison as cp
+
+    if options and method is None:
+        raise click.UsageError("--option sets something of a method; name it with --method")
+    settings = {} if method is None else method_settings(method, options)
+    task = load_task(**what)
+    if validation is not None:
+        settings["validation"] = read_rows(validation, what["label"])
+    result = cp.attack(
+        task.target,
+        task.train,
+        victim=task.victim,
+        space=task.space,
+        test_data=task.test,
+        solver=what["solver"],
+        method=method,
+        eps=eps,
+        max_points=max_points,
+        copies=copies,
+        time_limit_s=what["time_limit"],
+        random_state=what["seed"],
+        **settings,
+    )
+    tell(result, task, out, plot, as_json)
+
+
+def method_settings(method: str, options: tuple[str, ...]) -> dict[str, Any]:
+    """What ``--option`` says, checked against the method's function."""
+    if method in METHODS:
+        return read_settings(options, METHODS[method].load(), f"method {method}")
+    if options:
+        raise click.UsageError(f"--option {options[0]}: method {method} takes none")
+    return {}
+
+
+def tell(result: Any, task: Task, out: Path | None, plot: Path | None, as_json: bool) -> None:
+    """Save and print a result."""
+    write(result, out, plot)
+    if as_json:
+        print_json(attack_facts(result, task, out, plot))
+    else:
+        report(result, task, out, plot)

@@ -1,0 +1,147 @@
+"""The command ``convexpoison certify``."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from convexpoison.cli.network import build, check_fit, load_part, need_torch, network_options, numbers
+from convexpoison.cli.options import FILE, INTERRUPTED, check_folder, json_option, plot_option, together
+from convexpoison.cli.output import print_json, report_written
+from convexpoison.cli.settings import read_settings, settings_option
+
+if TYPE_CHECKING:
+    from convexpoison.neural.evaluation import Evaluation
+
+smoothing_options = together(
+    click.option("--sigma", type=float, required=True, help="Standard deviation of the noise."),
+    click.option("--noise", type=click.Choice(["gaussian", "uniform"]), default="gaussian", show_default=True),
+    click.option("--votes", type=click.Choice(["hard", "soft"]), default="hard", show_default=True),
+    click.option("--beta", type=float, default=1.0, show_default=True, help="Inverse temperature of soft votes."),
+    click.option("--n0", type=int, default=100, show_default=True, help="Draws that choose the class."),
+    click.option("--n", type=int, default=100_000, show_default=True, help="Draws that certify it."),
+    click.option("--alpha", type=float, default=0.001, show_default=True, help="Chance of a wrong certificate, each."),
+    click.option(
+        "--bound", type=click.Choice(["clopper_pearson", "randomized", "bernstein", "hoeffding"]),
+        help="[default: clopper_pearson for hard votes, bernstein for soft]",
+    ),
+    click.option("--two-sided", is_flag=True, help="Bound the other classes too, at half of alpha each."),
+    click.option("--tolerance", type=float, help="Draw less where it costs at most this share of sigma (hard votes)."),
+    click.option("--batch-size", type=int, help="Most noisy images at a time [default: 200 on a CPU, 4096 on CUDA]."),
+    click.option(
+        "--data-dependent", is_flag=True,
+        help="Each image gets its own sigma, and the answers are remembered (Alfarra et al., 2022): the guarantee is "
+        "that of convexpoison.neural.MemoryClassifier.",
+    ),
+    settings_option("--sigma-option", "A setting of convexpoison.neural.optimize_sigma, e.g. steps=20; repeatable."),
+)  # fmt: skip
+
+
+@click.command()
+@network_options
+@click.option(
+    "--weights", type=Path, required=True, metavar="FILE", help="Weights or a checkpoint that train has written."
+)
+@smoothing_options
+@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Take each that many'th image.")
+@click.option("--limit", type=click.IntRange(min=1), help="Of these, take this many.")
+@click.option(
+    "--radii", default="0,0.25,0.5,0.75,1,1.25,1.5", show_default=True, callback=numbers(float), metavar="NUMBERS",
+    help="Radii of the summary.",
+)  # fmt: skip
+@click.option(
+    "--out", type=FILE, callback=check_folder, metavar="FILE.tsv",
+    help="One line an image, as soon as it is certified; where it has some already, only the others are.",
+)  # fmt: skip
+@plot_option
+@json_option
+@click.pass_context
+def certify(
+    ctx: click.Context, /, dataset: str | None, data: Path | None, network: str, n_classes: int, device: str | None, seed: int,
+    weights: Path, every: int, limit: int | None, radii: tuple[float, ...], out: Path | None, plot: Path | None,
+    as_json: bool, n0: int, n: int, alpha: float, bound: str | None, two_sided: bool, tolerance: float | None,
+    data_dependent: bool, sigma_options: tuple[str, ...], **smoothing: Any,
+) -> None:  # fmt: skip
+    """Certified radii of a smoothed network on test images.
+
+    Gaussian noise gives l2 radii, uniform noise l1 radii. The exit status is 130 after Ctrl-C; with --out the same command
+    then goes on from there.
+
+    \b
+    convexpoison certify --dataset mnist --network lenet --weights macer.safetensors --sigma 0.25 --every 20 --out macer.tsv
+    """
+    need_torch("convexpoison certify")
+    from convexpoison.neural.checkpoint import load_weights
+    from convexpoison.neural.evaluation import evaluate
+    from convexpoison.neural.smoothing import SmoothedClassifier
+
+    if sigma_options and not data_dependent:
+        raise click.UsageError("--sigma-option goes with --data-dependent")
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights} is not a file")
+    X, y, words = load_part(dataset, data, "test")
+    places = np.arange(len(y))[::every][:limit]
+    module = build(network, n_classes, device, seed)
+    load_weights(weights, module)
+    check_fit(module, X[places], y[places])
+    classifier: Any = SmoothedClassifier(module, **smoothing, random_state=seed)
+    chosen = {}
+    if data_dependent:
+        classifier, chosen = _with_memory(classifier, sigma_options)
+    extra = {name: value for name, value in (("bound", bound), ("tolerance", tolerance)) if value is not None}
+    extra |= {"two_sided": True} if two_sided else {}
+    digest = sha256(weights.read_bytes()).hexdigest()
+    about = {"images": words, "network": network, "weights_sha256": digest} | {
+        f"sigma_{k}": v for k, v in chosen.items()
+    }
+    try:
+        found = evaluate(
+            classifier, X[places], y[places], path=out, idx=places, n0=n0, n=n, alpha=alpha, about=about, **extra
+        )
+    except KeyboardInterrupt:
+        click.echo("interrupted" + ("" if out is None else f"; the same command goes on from {out}"), err=True)
+        ctx.exit(INTERRUPTED)
+    if plot is not None:
+        found.plot().figure.savefig(plot, dpi=150)
+    facts = _facts(found, words, radii, classifier.norm, alpha)
+    if as_json:
+        print_json(facts | {name: str(path) for name, path in (("out", out), ("plot", plot)) if path is not None})
+    else:
+        _report(facts)
+        report_written(out, plot)
+
+
+def _with_memory(classifier: Any, options: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """The classifier with a sigma for every image, and the settings of the search for it."""
+    from convexpoison.neural.memory import MemoryClassifier
+    from convexpoison.neural.sigma import optimize_sigma
+
+    chosen = read_settings(options, optimize_sigma, "--data-dependent", flag="--sigma-option")
+    return MemoryClassifier(classifier, partial(optimize_sigma, **chosen)), chosen
+
+
+def _facts(found: Evaluation, images: str, radii: tuple[float, ...], norm: int, alpha: float) -> dict[str, Any]:
+    return {
+        "images": images, "n_images": len(found), "norm": norm, "alpha": alpha, "acr": found.acr,
+        "abstentions": found.abstentions,
+        "certified_accuracy": [{"radius": r, "accuracy": float(found.certified_accuracy(r))} for r in radii],
+        "mean_sigma": float(np.mean(found.sigma)), "draws": int(np.sum(found.n)), "seconds": float(np.sum(found.seconds)),
+    }  # fmt: skip
+
+
+def _report(facts: dict[str, Any]) -> None:
+    click.echo(
+        f"{facts['n_images']:,} images of {facts['images']}, l{facts['norm']} radii, each certified with probability "
+        f"{1.0 - facts['alpha']:g}"
+    )
+    click.echo(f"average certified radius  {facts['acr']:.4f}")
+    click.echo(f"abstentions               {facts['abstentions']}")
+    click.echo("radius  certified accuracy")
+    for row in facts["certified_accuracy"]:
+        click.echo(f"{row['radius']:<6g}  {row['accuracy']:.4f}")
+    click.echo(f"{facts['draws']:,} draws, {facts['seconds']:.1f} s")

@@ -1,0 +1,155 @@
+"""What ``train`` and ``certify`` have in common: images, a network by name, the machine that computes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from convexpoison.cli.input import exactly_one, read_npz
+from convexpoison.cli.options import together
+from convexpoison.errors import optional_import
+
+if TYPE_CHECKING:
+    from torch import nn
+
+network_options = together(
+    click.option("--dataset", metavar="NAME", help="digits, mnist, fashion_mnist or cifar10."),
+    click.option(
+        "--data", type=Path, metavar="FILE.npz",
+        help="Your images: X of shape (n, channels, height, width) in [0, 1], and y with classes from 0.",
+    ),
+    click.option(
+        "--network", required=True, metavar="NAME",
+        help="lenet, pacd_mnist, resnet18, resnet20, resnet56, resnet110; or package.module:factory, a function "
+        "without arguments that builds a torch module (looked for in the current folder as well).",
+    ),
+    click.option(
+        "--n-classes", type=click.IntRange(min=2), default=10, show_default=True, help="Outputs of a network by name."
+    ),
+    click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1 [default: cuda where there is one]."),
+    click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn."),
+)  # fmt: skip
+
+
+def need_torch(purpose: str) -> None:
+    """Say which extra to install before anything else is done.
+
+    Raises
+    ------
+    MissingDependencyError
+        If torch or safetensors is missing.
+    """
+    for module in ("torch", "safetensors.torch"):
+        optional_import(module, "neural", purpose)
+
+
+def numbers(kind: type) -> Callable[[click.Context, click.Parameter, str | None], tuple[Any, ...] | None]:
+    """A callback for options like ``0,0.25,0.5``."""
+
+    def read(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
+        try:
+            return None if text is None else tuple(kind(part) for part in text.split(",") if part.strip())
+        except ValueError:
+            raise click.BadParameter(f"{text!r} must be numbers with commas between them") from None
+
+    return read
+
+
+def load_part(dataset: str | None, data: Path | None, part: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images and labels, "train" or "test" of a data set of the library or all of a file, and what they are.
+
+    Raises
+    ------
+    click.UsageError, ValueError, FileNotFoundError
+        If none or both are given, or they cannot be read.
+    """
+    exactly_one(dataset=dataset, data=data)
+    if data is not None:
+        if not data.is_file():
+            raise FileNotFoundError(f"{data} is not a file")
+        arrays = read_npz(data, ("X", "y"))
+        return arrays["X"], arrays["y"], str(data)
+    from convexpoison.datasets.images import load_images
+
+    assert dataset is not None
+    images = load_images(dataset)
+    return getattr(images, f"X_{part}"), getattr(images, f"y_{part}"), f"{dataset} ({part})"
+
+
+def build(name: str, n_classes: int, device: str | None, seed: int) -> nn.Module:
+    """A fresh network on its device.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such network or device.
+    """
+    import torch
+
+    from convexpoison.neural.networks import NETWORKS, make_network
+
+    where = _device(device)
+    factory: Any = partial(NETWORKS[name], n_classes) if name in NETWORKS else name
+    if ":" in name:
+        factory = _factory(name)
+    network = make_network(factory, seed)
+    if not isinstance(network, torch.nn.Module):
+        raise TypeError(f"--network {name} returned a {type(network).__name__}; it must return a torch.nn.Module")
+    return network.to(where)
+
+
+def check_fit(network: nn.Module, X: np.ndarray, y: np.ndarray) -> None:
+    """The network is asked whether it takes such images, and has an output for every label.
+
+    Raises
+    ------
+    ValueError
+        With what does not go together.
+    """
+    from convexpoison.neural.smoothing import SmoothedClassifier
+
+    if not len(X):
+        raise ValueError("there are no images left; take more of them")
+    asked = SmoothedClassifier(network, 1.0, random_state=0)
+    asked.images(X[:1])
+    assert asked.n_classes is not None
+    if y.dtype.kind not in "iu" or len(y) != len(X) or y.min() < 0 or y.max() >= asked.n_classes:
+        raise ValueError(
+            f"y must hold {len(X)} whole numbers from 0 to {asked.n_classes - 1}, the network's classes; it has shape "
+            f"{y.shape}, {y.dtype}, from {y.min()} to {y.max()}"
+        )
+
+
+def _device(name: str | None) -> Any:
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"--device {name}: {error}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {name}: this machine has no CUDA device that torch can use; take --device cpu")
+    return device
+
+
+def _factory(name: str) -> Callable[[], Any]:
+    if os.getcwd() not in sys.path and "" not in sys.path:  # as python -m has it
+        sys.path.insert(0, os.getcwd())
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function, None)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"--network {name}: the module {module!r} cannot be imported ({error})") from error
+    if not callable(found):
+        raise ValueError(f"--network {name}: {module} has no function {function!r}")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,108 @@
+"""Options that several commands have, and checks of what is given before the work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from convexpoison.errors import optional_import
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""What a shell reports of a program that Ctrl-C has ended."""
+FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def check_folder(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path that cannot be written to before the work, not after it."""
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"the folder {path.parent} does not exist")
+    return path
+
+
+def check_picture(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """The same for a picture, whose format and library have to be known."""
+    if path is not None:
+        if path.suffix not in PICTURES:
+            raise click.BadParameter(f"{path} must end in one of {', '.join(PICTURES)}")
+        optional_import("matplotlib.figure", "plot", "--plot")
+    return check_folder(ctx, option, path)
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order in which help shows them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+plot_option = click.option(
+    "--plot", type=FILE, callback=check_picture, metavar="FILE", help="Save the plot (.png, .pdf, .svg)."
+)
+out_option = click.option("--out", type=FILE, callback=check_folder, metavar="FILE.npz", help="Save the result.")
+
+rows_options = together(
+    click.option("--dataset", metavar="NAME", help="A data set of the library, e.g. mnist_17 (see: info)."),
+    click.option("--data", type=Path, metavar="FILE", help="Your rows: .csv (with --label), or .npz with X and y."),
+    click.option("--label", metavar="COLUMN", help="The column that holds the labels, where a file is a CSV file."),
+    click.option("--test-data", type=Path, metavar="FILE", help="Test rows, in the form of --data."),
+)
+target_options = together(
+    click.option(
+        "--target", type=Path, metavar="FILE",
+        help="The model to induce: a fitted estimator saved by joblib (which can run code: open only files that "
+        "you trust), or .npz with coef and intercept.",
+    ),
+    click.option(
+        "--target-error", type=float, metavar="FRACTION",
+        help="Make the target by flipping labels until its error on the test rows is at least this.",
+    ),
+    click.option(
+        "--flip-test", is_flag=True,
+        help="Flip labels of the test rows, as Suya et al. (2021) did, not of held-out training rows.",
+    ),
+)  # fmt: skip
+goal_options = together(
+    click.option(
+        "--goal-flip-row", type=click.IntRange(min=0), metavar="N",
+        help="No target but a goal: the prediction of this test row (the first is 0) changes.",
+    ),
+    click.option(
+        "--goal-misclassify", type=Path, metavar="FILE",
+        help="No target but a goal: every one of these rows, in the form of --data and with right labels, is "
+        "classified wrongly.",
+    ),
+)  # fmt: skip
+victim_options = together(
+    click.option(
+        "--loss", type=click.Choice(["hinge", "squared_hinge", "logistic"]),
+        help="Loss of the victim [default: read from the estimator in --target, else hinge].",
+    ),
+    click.option("--C", "C", type=float, help="Sum of the losses plus R / C, as in scikit-learn."),
+    click.option(
+        "--C-R", "C_R", type=float,
+        help="Mean loss plus C_R * R, as in Suya et al. (2021) [default: 0.09, unless read from --target].",
+    ),
+    click.option(
+        "--intercept", type=click.Choice(["regularized", "free", "none"]),
+        help="[default: read from the estimator in --target, else regularized]",
+    ),
+)  # fmt: skip
+run_options = together(
+    click.option("--solver", default="auto", show_default=True, metavar="NAME", help="Who searches for points."),
+    click.option("--time-limit", type=float, metavar="SECONDS", help="Stop then, with the best found so far."),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, help="For making the target, and for methods that draw."
+    ),
+    json_option,
+)

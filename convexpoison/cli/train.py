@@ -1,0 +1,142 @@
+"""The command ``convexpoison train``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from convexpoison.cli.network import build, check_fit, load_part, need_torch, network_options, numbers
+from convexpoison.cli.options import FILE, INTERRUPTED, check_folder, json_option, together
+from convexpoison.cli.output import print_json, report_written
+from convexpoison.cli.settings import read_settings, settings_option
+
+if TYPE_CHECKING:
+    from convexpoison.neural.objectives import Objective
+
+OBJECTIVES = {"ga": "GaussianAugmentation", "smoothadv": "SmoothAdv", "macer": "Macer", "standard": "Standard"}
+_OWN = ("sigma", "k", "lam")
+
+objective_options = together(
+    click.option("--objective", type=click.Choice(list(OBJECTIVES)), default="ga", show_default=True),
+    click.option("--sigma", type=float, help="Noise in training; all objectives but standard need it."),
+    click.option("--k", type=int, help="Noise draws an image [default: the objective's]."),
+    click.option("--lam", type=float, help="macer: weight of the robustness loss [default: 16]."),
+    settings_option("--option", "A further setting of the objective (see convexpoison.neural.objectives); repeatable."),
+    click.option(
+        "--data-dependent", is_flag=True, help="A noise level of its own for every image (Alfarra et al., 2022)."
+    ),
+    settings_option("--sigma-option", "A setting of --data-dependent, e.g. start_epoch=5; repeatable."),
+)
+recipe_options = together(
+    click.option("--epochs", type=int, default=20, show_default=True),
+    click.option("--batch-size", type=int, default=64, show_default=True),
+    click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True),
+    click.option("--learning-rate", type=float, default=0.01, show_default=True),
+    click.option("--momentum", type=float, default=0.9, show_default=True, help="Of sgd."),
+    click.option("--weight-decay", type=float, default=5e-4, show_default=True),
+    click.option(
+        "--milestones", default="", callback=numbers(int), metavar="EPOCHS",
+        help="Epochs, as in 200,400, after which the learning rate is multiplied by --decay.",
+    ),
+    click.option("--decay", type=float, default=0.1, show_default=True),
+    click.option("--mixed-precision", is_flag=True, help="bfloat16 in the forward pass, on CUDA."),
+    click.option("--augment", is_flag=True, help="Mirror and move the images, as is usual for photographs."),
+)  # fmt: skip
+
+
+@click.command()
+@network_options
+@click.option("--n-train", type=click.IntRange(min=1), help="Only this many images, drawn at random.")
+@objective_options
+@recipe_options
+@click.option(
+    "--checkpoint", type=FILE, callback=check_folder, metavar="FILE",
+    help="Written after each epoch; where it exists, training goes on from it.",
+)  # fmt: skip
+@click.option(
+    "--weights", type=FILE, callback=check_folder, required=True, metavar="FILE.safetensors", help="Save the weights."
+)
+@json_option
+@click.pass_context
+def train(
+    ctx: click.Context, /, dataset: str | None, data: Path | None, network: str, n_classes: int, device: str | None, seed: int,
+    n_train: int | None, objective: str, sigma: float | None, k: int | None, lam: float | None, options: tuple[str, ...],
+    data_dependent: bool, sigma_options: tuple[str, ...], augment: bool, checkpoint: Path | None, weights: Path,
+    as_json: bool, **recipe: Any,
+) -> None:  # fmt: skip
+    """Train a network for randomized smoothing.
+
+    The exit status is 130 after Ctrl-C; with --checkpoint the same command then goes on after the last whole epoch.
+
+    \b
+    convexpoison train --dataset mnist --network lenet --objective macer --sigma 0.25 --weights macer.safetensors
+    """
+    need_torch("convexpoison train")
+    from convexpoison.neural.checkpoint import save_weights
+    from convexpoison.neural.training import Recipe, fit, flip_and_crop
+
+    aim = make_objective(objective, {"sigma": sigma, "k": k, "lam": lam}, options)
+    aim = _with_own_sigmas(aim, sigma_options) if data_dependent else aim
+    if sigma_options and not data_dependent:
+        raise click.UsageError("--sigma-option goes with --data-dependent")
+    how = Recipe(**recipe, augment=flip_and_crop if augment else None)
+    X, y, words = load_part(dataset, data, "train")
+    if n_train is not None and n_train < len(y):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(y))[:n_train])
+        X, y = X[chosen], y[chosen]
+    module = build(network, n_classes, device, seed)
+    check_fit(module, X, y)
+    try:
+        trained = fit(module, aim, X, y, how, random_state=seed, checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        on = "" if checkpoint is None else f"; the same command goes on from {checkpoint}, after its last whole epoch"
+        click.echo(f"interrupted{on}", err=True)
+        ctx.exit(INTERRUPTED)
+    save_weights(weights, module)
+    facts = {
+        "images": words, "n_train": len(y), "network": network, "objective": str(aim), "epochs": how.epochs,
+        "losses": trained.losses, "seconds": trained.seconds, "weights": str(weights),
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+    }  # fmt: skip
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"trained {network} on {len(y):,} images of {words}: {aim}")
+    click.echo(
+        f"{how.epochs} epochs, loss {trained.losses[0]:.4g} -> {trained.losses[-1]:.4g}, {trained.seconds:.1f} s"
+    )
+    report_written(checkpoint, weights)
+
+
+def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> Objective:
+    """The objective of that name with its settings.
+
+    Raises
+    ------
+    click.UsageError
+        If one is missing, or not the objective's.
+    ValueError
+        If a value is out of its range.
+    """
+    from convexpoison.neural import objectives
+
+    kind = getattr(objectives, OBJECTIVES[name])
+    takes = inspect.signature(kind).parameters
+    given = {key: value for key, value in own.items() if value is not None}
+    strange = [f"--{key}" for key in given if key not in takes]
+    if strange:
+        raise click.UsageError(f"objective {name} has no {' and no '.join(strange)}")
+    if "sigma" in takes and "sigma" not in given:
+        raise click.UsageError(f"objective {name} needs --sigma, the noise in training, for example 0.25")
+    made: Objective = kind(**given, **read_settings(options, kind, f"objective {name}", without=_OWN))
+    return made
+
+
+def _with_own_sigmas(aim: Objective, options: tuple[str, ...]) -> Objective:
+    from convexpoison.neural.objectives import DataDependent
+
+    return DataDependent(aim, **read_settings(options, DataDependent, "--data-dependent", flag="--sigma-option"))

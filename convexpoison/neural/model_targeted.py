@@ -1,0 +1,245 @@
+"""Model-targeted poisoning of neural networks (MTP, Appendix F): follow the leader over a set of label-flipped images.
+
+Without convexity nothing is promised: no bound, no convergence. What makes it work in practice (Appendix F.2) is kept: all
+trainings start from the same weights and use all rows in every step, and the poison is chosen from held-out images of the
+target class with a wrong label. The appendix says in passing that "the candidate set consists of digit 7, and the assigned labels
+are 1"; its aim (digits 1 taken for 7) and its rule (images of the target class with a wrong label) say the reverse, done here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from convexpoison.files import write_npz
+from convexpoison.losses import FloatArray
+from convexpoison.neural.inputs import check_count
+from convexpoison.neural.model_targeted_result import ModelTargetedPoison
+from convexpoison.neural.network_victim import NetworkVictim, class_accuracy, losses
+
+Rows = tuple[Any, Any]
+TRACE = ("n_points", "max_loss_difference", "distance", "target_accuracy", "accuracy", "seconds")
+
+
+def flipped(X: Any, y: Any, target_class: int, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images of one class with another label: the candidates of the attack, and the pool of random flips.
+
+    Raises
+    ------
+    ValueError
+        If the labels are the same, or there is no image of the class.
+    """
+    X, y = np.asarray(X), np.asarray(y)
+    rows = np.flatnonzero(y == target_class)
+    if target_class == label or not rows.size:
+        raise ValueError(
+            f"candidates are images of class {target_class} with another label; got label {label} and {rows.size} such images"
+        )
+    return X[rows], np.full(rows.size, label, dtype=np.int64)
+
+
+def random_flips(candidates: Rows, n_points: int, random_state: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """That many of the candidates, drawn at random without replacement: the baseline of MTP's Appendix F.
+
+    Where more are asked for than there are, all are taken as often as they fit, and the rest is drawn.
+    """
+    X, y = (np.asarray(part) for part in candidates)
+    rounds, rest = divmod(check_count("n_points", n_points, 0), len(y))
+    drawn = np.random.default_rng(random_state).permutation(len(y))[:rest]
+    rows = np.concatenate([np.tile(np.arange(len(y)), rounds), drawn])
+    return X[rows], y[rows]
+
+
+def retrained_accuracies(
+    victim: NetworkVictim, data: Rows, poison: Rows, test: Rows, target_class: int, seeds: Iterable[int]
+) -> FloatArray:
+    """Accuracy on the target class of victims that begin with other weights than the attacker supposed (MTP, Figure 20).
+
+    Parameters
+    ----------
+    victim : NetworkVictim
+    data, poison, test : pairs (X, y)
+    target_class : int
+    seeds : iterable of int
+        One initialisation each.
+
+    Returns
+    -------
+    array of shape (n_seeds,)
+    """
+    X, y = _joined(data, poison)
+    return np.array([class_accuracy(victim.fit(X, y, initialisation=s), *test, target_class) for s in seeds])
+
+
+def model_targeted(
+    target: nn.Module,
+    data: Rows,
+    candidates: Rows,
+    *,
+    victim: NetworkVictim | None = None,
+    max_points: int,
+    copies: int = 1,
+    eps: float = 0.0,
+    test: Rows,
+    target_class: int,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
+) -> ModelTargetedPoison:
+    """Add the candidate on which the current network's loss exceeds the target network's most; train anew; repeat.
+
+    Parameters
+    ----------
+    target : Module
+        What the victim shall learn: usually trained from the same initial weights on data with random flips.
+    data : pair (X, y)
+        The clean training rows; images of shape (n, channels, height, width) in [0, 1].
+    candidates : pair (X, y)
+        Images with the (wrong) labels under which they may be added; see :func:`flipped`. A candidate may be chosen again.
+    victim : NetworkVictim, optional
+    max_points : int
+        Copies counted.
+    copies : int
+        Of the chosen candidate, at every step: 1 or 10 in the paper.
+    eps : float
+        The attack ends when no candidate's loss differs by more.
+    test : pair (X, y)
+        For the accuracies of the trace; the attack does not use it.
+    target_class : int
+    checkpoint : path, optional
+        An npz file that is written whole after each step; where it exists already, the attack goes on from it.
+    progress : bool, optional
+        Progress bar; on a terminal only, where not given.
+
+    Returns
+    -------
+    ModelTargetedPoison
+
+    Raises
+    ------
+    ValueError
+        If there are no candidates, a count is not positive, or the checkpoint is of another attack.
+    """
+    victim = victim or NetworkVictim()
+    check_count("max_points", max_points), check_count("copies", copies)
+    if not len(candidates[1]) or len(candidates[0]) != len(candidates[1]):
+        raise ValueError(
+            f"one label an image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
+        )
+    run = _Run(target.to(victim.device), data, candidates, victim, test, target_class, copies)
+    if checkpoint is not None:
+        run.resume(Path(checkpoint))
+    hidden = None if progress is None else not progress
+    with tqdm(total=max_points, initial=run.n_points, desc="points", disable=hidden, file=sys.stderr) as bar:
+        while not (reason := run.look(max_points, eps)):
+            bar.update(run.add(max_points))
+            bar.set_postfix(difference=f"{run.trace['max_loss_difference'][-1]:.4g}")
+            if checkpoint is not None:
+                run.keep(Path(checkpoint))
+    return run.finish(reason)
+
+
+class _Run:
+    """The state of one attack: what was chosen, and what was seen on the way."""
+
+    def __init__(
+        self,
+        target: nn.Module,
+        data: Rows,
+        candidates: Rows,
+        victim: NetworkVictim,
+        test: Rows,
+        target_class: int,
+        copies: int,
+    ) -> None:
+        self.target, self.data, self.victim, self.test = target.eval(), data, victim, test
+        self.target_class, self.copies = target_class, copies
+        self.X, self.y = np.asarray(candidates[0], dtype=np.float32), np.asarray(candidates[1], dtype=np.int64)
+        self.target_losses = losses(target, self.X, self.y)
+        self.chosen, self.counts = list[int](), list[int]()
+        self.trace: dict[str, list[float]] = {name: [] for name in TRACE}
+        self.before_s, self.start = 0.0, perf_counter()
+        self.network: nn.Module = target
+        self._next = 0
+
+    @property
+    def n_points(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def poison(self) -> Rows:
+        rows = np.repeat(np.array(self.chosen, dtype=np.intp), self.counts)
+        return self.X[rows], self.y[rows]
+
+    def look(self, max_points: int, eps: float) -> str:
+        """Train on what there is, note how it went, find the next candidate; why to stop, or nothing."""
+        self.network = self.victim.fit(*_joined(self.data, self.poison))
+        differences = losses(self.network, self.X, self.y) - self.target_losses
+        self._next = int(differences.argmax())
+        found = (
+            self.n_points, float(differences.max()), _distance(self.network, self.target),
+            class_accuracy(self.network, *self.test, self.target_class), class_accuracy(self.network, *self.test),
+            self.before_s + perf_counter() - self.start,
+        )  # fmt: skip
+        for name, value in zip(TRACE, found, strict=True):
+            self.trace[name].append(value)
+        return "close" if differences.max() <= eps else "budget" if self.n_points >= max_points else ""
+
+    def add(self, max_points: int) -> int:
+        """The candidate that :meth:`look` found; how many copies the budget left."""
+        self.chosen.append(self._next)
+        self.counts.append(min(self.copies, max_points - self.n_points))
+        return self.counts[-1]
+
+    def finish(self, reason: str) -> ModelTargetedPoison:
+        rows = np.array(self.chosen, dtype=np.intp)
+        trace = {name: np.array(values) for name, values in self.trace.items()}
+        counts = np.array(self.counts, dtype=np.int64)
+        settings = {"victim": self.victim.identity(), "copies": self.copies, "target_class": self.target_class}
+        return ModelTargetedPoison(self.X[rows], self.y[rows], rows, counts, trace, reason, settings, self.network)
+
+    def keep(self, path: Path) -> None:
+        """Choices and trace; the points are the caller's."""
+        arrays = {f"trace_{name}": np.array(values) for name, values in self.trace.items()}
+        words = np.array(json.dumps({"identity": self._identity}))
+        write_npz(path, arrays | {"chosen": np.array(self.chosen), "counts": np.array(self.counts), "meta": words})
+
+    def resume(self, path: Path) -> None:
+        if not path.exists():
+            return
+        with np.load(path, allow_pickle=False) as file:
+            if "meta" not in file or json.loads(str(file["meta"]))["identity"] != self._identity:
+                raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
+            self.chosen, self.counts = file["chosen"].tolist(), file["counts"].tolist()
+            self.trace = {name: file[f"trace_{name}"].tolist() for name in TRACE}
+        self.before_s = self.trace["seconds"][-1]
+
+    @cached_property
+    def _identity(self) -> str:
+        """What the choices and the trace depend on."""
+        digest = hashlib.sha256(f"{self.victim.identity()}, {self.copies}, {self.target_class}".encode())
+        parts = (*self.data, self.X, self.y, *self.test, *(p.detach().cpu() for p in self.target.parameters()))
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+def _joined(data: Rows, poison: Rows) -> tuple[np.ndarray, np.ndarray]:
+    X = np.concatenate([np.asarray(data[0], dtype=np.float32), np.asarray(poison[0], dtype=np.float32)])
+    return X, np.concatenate([np.asarray(data[1], dtype=np.int64), np.asarray(poison[1], dtype=np.int64)])
+
+
+def _distance(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    with torch.no_grad():
+        return float(torch.sqrt(sum(((a.double() - b.double()) ** 2).sum() for a, b in pairs)))  # type: ignore[arg-type]

@@ -1,0 +1,188 @@
+"""Poison images and how they came about."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convexpoison import __version__
+from convexpoison.errors import optional_import
+from convexpoison.files import write_npz
+from convexpoison.losses import FloatArray
+
+_FORMAT = 1
+_ARRAYS = ("images", "labels", "base_images", "base_labels", "base_indices", "train_indices")
+_PLAIN = ("method", "eps", "norm", "stop_reason", "seconds", "provenance")
+
+
+@dataclass(frozen=True, eq=False)
+class PoisonResult:
+    """Poison images, each in the place of a training image.
+
+    Attributes
+    ----------
+    images : float32 array of shape (n_poison, channels, height, width)
+    labels : int array of shape (n_poison,)
+        Those of the base images, but for label flips.
+    base_images, base_labels : arrays
+        What was there before.
+    base_indices : int array of shape (n_poison,)
+        Their rows in the data that were given.
+    train_indices : int array
+        All rows of the victim's training set, poisoned ones among them; the others are the attacker's validation data.
+    trace : dict of arrays
+        Of the bilevel attack, one entry an outer step: ``upper`` (soft radius of the batch), ``lower`` (loss of training),
+        ``residual`` (of the linear system); and one entry a judgement: ``judged_step``, ``judged_value``.
+    method : str
+    eps : float
+    norm : str
+        "linf" or "l2".
+    stop_reason : str
+        "done", "time limit" or "interrupted".
+    seconds : float
+        Of this call; a resumed run counts from where it went on.
+    provenance : dict
+        Versions and settings.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    base_images: np.ndarray
+    base_labels: np.ndarray
+    base_indices: np.ndarray
+    train_indices: np.ndarray
+    method: str
+    eps: float
+    norm: str
+    trace: dict[str, FloatArray] = field(default_factory=dict)
+    stop_reason: str = "done"
+    seconds: float = 0.0
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def points(self) -> np.ndarray:
+        """The images, under the name that results of convex attacks have."""
+        return self.images
+
+    @property
+    def counts(self) -> np.ndarray:
+        """One copy each."""
+        return np.ones(len(self.images), dtype=np.int64)
+
+    @property
+    def n_points(self) -> int:
+        """Poison images."""
+        return len(self.images)
+
+    def distances(self, norm: str = "linf") -> FloatArray:
+        """Distance of each image from its base, ``norm`` "linf" or "l2"."""
+        offset = (self.images.astype(np.float64) - self.base_images).reshape(len(self.images), -1)
+        return np.asarray(np.linalg.norm(offset, ord=np.inf if norm == "linf" else 2, axis=1))
+
+    def poisoned(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The victim's training set with the poison in it, from the data that were given.
+
+        Raises
+        ------
+        ValueError
+            If these are other data.
+        """
+        images, labels = self._checked(X, y)
+        images[self.base_indices], labels[self.base_indices] = self.images, self.labels
+        return images[self.train_indices], labels[self.train_indices]
+
+    def clean(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The same training set without the poison."""
+        images, labels = self._checked(X, y)
+        return images[self.train_indices], labels[self.train_indices]
+
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = np.array(X, dtype=np.float32), np.array(y)
+        last = int(max(self.train_indices.max(), self.base_indices.max()))
+        if len(images) <= last or not np.array_equal(images[self.base_indices], self.base_images):
+            raise ValueError("these are not the data that were attacked: the base images are not in their rows")
+        return images, labels
+
+    def to_frame(self) -> Any:
+        """One row a poison image, as a pandas DataFrame."""
+        return optional_import("pandas", "frame", "PoisonResult.to_frame").DataFrame(
+            {
+                "base_index": self.base_indices, "base_label": self.base_labels, "label": self.labels,
+                "linf": self.distances("linf"), "l2": self.distances("l2"),
+            }
+        )  # fmt: skip
+
+    def plot(self, n: int = 8, axes: Any = None) -> Any:
+        """Clean images above, poisoned ones below (PACD, Fig. 5).
+
+        Parameters
+        ----------
+        n : int
+            How many pairs.
+        axes : array of shape (2, n) of matplotlib Axes, optional
+
+        Returns
+        -------
+        array of Axes
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        n = min(n, len(self.images))
+        if axes is None:
+            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
+                figsize=(1.1 * n, 2.4), layout="constrained"
+            )
+            axes = figure.subplots(2, n, squeeze=False)
+        for row, images in zip(axes, (self.base_images, self.images), strict=True):
+            for ax, image in zip(row, images[:n], strict=True):
+                ax.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0.0, vmax=1.0)
+                ax.set_axis_off()
+        axes[0, 0].set_title("clean", loc="left", fontsize="small")
+        axes[1, 0].set_title(f"{self.method}, {self.norm} {self.eps:g}", loc="left", fontsize="small")
+        return axes
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a compressed npz file, without pickle; all of it or nothing."""
+        meta = {"format": _FORMAT} | {name: getattr(self, name) for name in _PLAIN}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {f"trace_{name}": values for name, values in self.trace.items()}
+        write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PoisonResult:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one of those.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        if not {"meta", *_ARRAYS} <= set(arrays):
+            raise ValueError(f"{path} is not a saved poison: it has the entries {sorted(arrays)}")
+        meta = json.loads(str(arrays["meta"]))
+        if meta["format"] != _FORMAT:
+            raise ValueError(f"{path} has format {meta['format']}; this version reads format {_FORMAT}")
+        trace = {name.removeprefix("trace_"): a for name, a in arrays.items() if name.startswith("trace_")}
+        return cls(
+            **{name: arrays[name] for name in _ARRAYS}, **{name: meta[name] for name in _PLAIN}, trace=trace
+        )  # fmt: skip
+
+
+def provenance(**settings: Any) -> dict[str, Any]:
+    """Versions, and settings as words."""
+    told = {name: value if isinstance(value, int | float | str) else str(value) for name, value in settings.items()}
+    return {
+        "convexpoison": __version__, "torch": version("torch"), "python": platform.python_version(), **told,
+    }  # fmt: skip
