@@ -54,7 +54,7 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [[], ["attack"], ["bound"], ["demo"], ["info"]])
+@pytest.mark.parametrize("command", [[], *([command] for command in main.commands)])
 def test_help(command: list[str]) -> None:
     assert "Usage:" in run(*command, "-h").stdout
 
@@ -132,7 +132,7 @@ def test_rows_from_npz(tmp_path: Path, digits: Dataset) -> None:
 def test_options_that_exclude_one_another(rows: Path) -> None:
     assert "exactly one of --dataset and --data" in refused("attack", "--target-error", 0.1)
     assert "exactly one of --dataset and --data" in refused("bound", *DIGITS, "--data", rows, "--target-error", 0.1)
-    assert "exactly one of --target and --target-error" in refused("attack", *DIGITS)
+    assert "exactly one of --target, --target-error, --goal-error" in refused("attack", *DIGITS)
     assert "exactly one of C" in refused("attack", *DIGITS, "--target-error", 0.1, "--C", 1, "--C-R", 0.1)
     assert "go with --data" in refused("attack", *DIGITS, "--label", "y", "--target-error", 0.1)
     assert "needs test rows" in refused(

@@ -52,7 +52,7 @@ def minimax(
     """
     import convexpoison as cp
 
-    settings = {"tune": None if tune == "none" else tune}
+    settings: dict[str, Any] = {"tune": None if tune == "none" else tune}
     if any(option.partition("=")[0].strip() == "tune" for option in options):
         raise click.UsageError("tune has an option of its own: --tune")
     settings |= method_settings("minimax", options)
