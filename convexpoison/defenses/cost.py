@@ -1,14 +1,4 @@
-"""Filters that sanitise training data, and what they cost an attacker.
-
-Koh, Steinhardt and Liang ("Stronger data poisoning attacks break data sanitization defenses", 2018; Machine Learning, 2022,
-Section 3) drop the rows of each class that are anomalous: too far from the class's mean (*sphere*), or too far along the line
-between the two means (*slab*). The means and thresholds are those of the rows given, clean ones, so that poison cannot move the
-filter.
-
-Both filters ask something else of each class. A :class:`~convexpoison.spaces.Space` is one set for both labels; so a filter gives
-one space a label (:meth:`Filter.space`), a space that holds both (:meth:`Filter.enclosing`), and :func:`filter_cost` finds the
-least mass with each label in its own space.
-"""
+"""How many more points a filter costs the attacker."""
 
 from __future__ import annotations
 
@@ -17,10 +7,10 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from convexpoison.data import Classes, TrainingData, check_rows, sign_labels
+from convexpoison.data import TrainingData
+from convexpoison.defenses.filters import Filter
 from convexpoison.difference import Question, answer
 from convexpoison.door import read_scenario
 from convexpoison.errors import optional_import
@@ -28,141 +18,11 @@ from convexpoison.losses import FloatArray
 from convexpoison.mass.by_label import Point, least_mass_by_label
 from convexpoison.mass.problem import MassProblem
 from convexpoison.model import LinearModel
-from convexpoison.spaces import Ball, Slab, Space
+from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
-PERCENTILE = 90.0
-"""Koh et al. keep the rows within the 90th percentile of their class's distances."""
 _WHOLE = 1e-6
 """A mass that exceeds a whole number by less counts as that number."""
-
-
-@dataclass(frozen=True, eq=False)
-class Filter:
-    """What a row of each class must satisfy to be kept.
-
-    Attributes
-    ----------
-    name : str
-    percentile : float
-    classes : pair of labels
-        ``classes[0]`` stands for -1, ``classes[1]`` for +1.
-    rules : pair of Ball or Slab
-        For the two classes.
-    """
-
-    name: str
-    percentile: float
-    classes: Classes
-    rules: tuple[Ball, Ball] | tuple[Slab, Slab]
-
-    def keeps(self, X: Any, y: ArrayLike) -> np.ndarray:
-        """Which rows stay; bool array of shape (n_rows,).
-
-        Raises
-        ------
-        ValueError
-            If the rows have another number of features, or a label is unknown.
-        """
-        rows, _ = check_rows(X, self._n_features)
-        signed, _ = sign_labels(np.asarray(y), self.classes)
-        kept = np.empty(signed.size, dtype=bool)
-        for sign in (-1.0, 1.0):
-            chosen = np.flatnonzero(signed == sign)
-            if chosen.size:
-                kept[chosen] = _alone(self.rules[int(sign > 0)]).contains(rows[chosen])
-        return kept
-
-    def space(self, label: Any, within: Space) -> Space:
-        """The points that pass with that label, out of a space.
-
-        Raises
-        ------
-        ValueError
-            If the label is unknown, or nothing passes.
-        """
-        if label not in self.classes:
-            raise ValueError(f"the filter knows the labels {list(self.classes)}; got {label!r}")
-        positive = bool(label == self.classes[1])
-        return _cut(within, self.rules[positive]).with_labels([1 if positive else -1])
-
-    def enclosing(self, within: Space) -> Space:
-        """The smallest ball or slab around both rules, out of a space: a bound over it holds for the filter."""
-        first, second = self.rules
-        if isinstance(first, Slab) and isinstance(second, Slab):
-            lower, upper = min(first.lower, second.lower), max(first.upper, second.upper)
-            return _cut(within, Slab(first.direction, lower, upper))
-        assert isinstance(first, Ball) and isinstance(second, Ball)
-        return _cut(within, _ball_around(first, second))
-
-    @property
-    def _n_features(self) -> int:
-        rule = self.rules[0]
-        return int(rule.center.size if isinstance(rule, Ball) else rule.direction.size)
-
-
-def sphere(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
-    """Rows within a distance of the mean of their class: the percentile of the distances of that class's rows.
-
-    Parameters
-    ----------
-    X : array or sparse matrix of shape (n_samples, n_features)
-    y : labels of shape (n_samples,)
-    percentile : float
-        In (0, 100].
-
-    Raises
-    ------
-    ValueError
-        If the percentile lies elsewhere, the data cannot be used, or all rows of a class that stay are the same.
-    """
-    data = _checked(X, y, percentile)
-    balls = []
-    for sign, mean in zip((-1.0, 1.0), _means(data), strict=True):
-        rows = data.X[np.flatnonzero(data.y == sign)]
-        squares = (
-            np.asarray(rows.multiply(rows).sum(axis=1)).ravel() if hasattr(rows, "multiply") else (rows**2).sum(axis=1)
-        )
-        distances = np.sqrt(np.maximum(squares - 2.0 * np.asarray(rows @ mean) + mean @ mean, 0.0))
-        radius = float(np.percentile(distances, percentile))
-        if radius <= 0.0:
-            raise ValueError(
-                "the sphere has no radius: the rows of a class that stay are all the same; raise the percentile"
-            )
-        balls.append(Ball(mean, radius))
-    return Filter("sphere", percentile, data.classes or (-1, 1), (balls[0], balls[1]))
-
-
-def slab(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
-    """Rows with ``|(mean_+ - mean_-) @ (x - mean_y)|`` up to the percentile of that number over their class's rows.
-
-    Parameters
-    ----------
-    X : array or sparse matrix of shape (n_samples, n_features)
-    y : labels of shape (n_samples,)
-    percentile : float
-        In (0, 100].
-
-    Raises
-    ------
-    ValueError
-        If the percentile lies elsewhere, the data cannot be used, or both classes have the same mean.
-    """
-    data = _checked(X, y, percentile)
-    means = _means(data)
-    direction = means[1] - means[0]
-    if not direction.any():
-        raise ValueError("both classes have the same mean, and a slab lies between two; use sphere")
-    slabs = []
-    for sign, mean in zip((-1.0, 1.0), means, strict=True):
-        along = np.asarray(data.X[np.flatnonzero(data.y == sign)] @ direction).ravel()
-        middle = float(direction @ mean)
-        reach = float(np.percentile(np.abs(along - middle), percentile))
-        slabs.append(Slab(direction, middle - reach, middle + reach))
-    return Filter("slab", percentile, data.classes or (-1, 1), (slabs[0], slabs[1]))
-
-
-# -------------------------------------------------------------------- what a filter costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,41 +185,6 @@ def _passes(space: Space, point: FloatArray) -> bool:
 
 
 # -------------------------------------------------------------------- rules
-
-
-def _cut(space: Space, rule: Ball | Slab) -> Space:
-    if isinstance(rule, Ball):
-        return space.with_ball(rule.center, rule.radius)
-    return space.with_slab(rule.direction, rule.lower, rule.upper)
-
-
-def _alone(rule: Ball | Slab) -> Space:
-    """The rule without a box."""
-    n = rule.center.size if isinstance(rule, Ball) else rule.direction.size
-    return _cut(Space.box(-np.inf, np.inf, n), rule)
-
-
-def _ball_around(first: Ball, second: Ball) -> Ball:
-    gap = float(np.linalg.norm(second.center - first.center))
-    for inner, outer in ((first, second), (second, first)):
-        if gap + inner.radius <= outer.radius:
-            return outer
-    radius = 0.5 * (gap + first.radius + second.radius)
-    return Ball(first.center + (radius - first.radius) / gap * (second.center - first.center), radius)
-
-
-def _checked(X: Any, y: ArrayLike, percentile: float) -> TrainingData:
-    if not 0.0 < percentile <= 100.0:
-        raise ValueError(f"percentile must lie in (0, 100]; got {percentile}")
-    return TrainingData.from_user((X, y))
-
-
-def _means(data: TrainingData) -> tuple[FloatArray, FloatArray]:
-    """Of the rows of class -1 and of class +1."""
-    negative, positive = (
-        np.asarray(data.X[np.flatnonzero(data.y == sign)].mean(axis=0)).ravel() for sign in (-1.0, 1.0)
-    )
-    return negative, positive
 
 
 def _rows(data: TrainingData, kept: np.ndarray) -> TrainingData:
