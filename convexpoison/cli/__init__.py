@@ -1,1 +1,8 @@
-"""The command line: ``commands`` has what a user calls, ``input`` reads files and options, ``output`` writes results."""
+"""The command line: one file a command, gathered in ``commands``.
+
+``input``, ``rows``, ``options``, ``settings`` and ``network`` read what is given, ``output`` writes results.
+"""
+
+from convexpoison.cli.commands import main
+
+__all__ = ["main"]

@@ -86,16 +86,16 @@ goal_options = together(
 victim_options = together(
     click.option(
         "--loss", type=click.Choice(["hinge", "squared_hinge", "logistic"]),
-        help="Loss of the victim [default: read from the estimator in --target, else hinge].",
+        help="Loss of the victim [default: that of the estimator in --target, if any, else hinge].",
     ),
     click.option("--C", "C", type=float, help="Sum of the losses plus R / C, as in scikit-learn."),
     click.option(
         "--C-R", "C_R", type=float,
-        help="Mean loss plus C_R * R, as in Suya et al. (2021) [default: 0.09, unless read from --target].",
+        help="Mean loss plus C_R * R, as in Suya et al. (2021) [default: 0.09, or that of the estimator in --target].",
     ),
     click.option(
         "--intercept", type=click.Choice(["regularized", "free", "none"]),
-        help="[default: read from the estimator in --target, else regularized]",
+        help="[default: that of the estimator in --target, if any, else regularized]",
     ),
 )  # fmt: skip
 run_options = together(

@@ -6,8 +6,8 @@ between the two means (*slab*). The means and thresholds are those of the rows g
 filter.
 
 Both filters ask something else of each class. A :class:`~convexpoison.spaces.Space` is one set for both labels; so a filter gives
-one space a label (:meth:`Filter.space`), a space that holds both (:meth:`Filter.enclosing`), and :func:`convexpoison.defenses.filter_cost` finds the
-least mass with each label in its own space.
+one space a label (:meth:`Filter.space`), a space that holds both (:meth:`Filter.enclosing`), and
+:func:`convexpoison.defenses.filter_cost` finds the least mass with each label in its own space.
 """
 
 from __future__ import annotations

@@ -7,16 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convexpoison.neural.bilevel_settings import BilevelSettings
     from convexpoison.neural.certification import Certification, RadiusDecision
     from convexpoison.neural.distortion import Distortion, pgd_distortion
     from convexpoison.neural.estimator import SmoothedNetworkClassifier
     from convexpoison.neural.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves, evaluate
+    from convexpoison.neural.hypergradients import Hypergradient, approx_grad, reverse_mode
+    from convexpoison.neural.image_ball import ImageBall
     from convexpoison.neural.memory import MemoryCertification, MemoryClassifier
     from convexpoison.neural.networks import make_network
     from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
+    from convexpoison.neural.poison_goals import SoftRadius, TargetClass, TargetPoint
+    from convexpoison.neural.poison_result import PoisonResult
+    from convexpoison.neural.poisoning import attack
+    from convexpoison.neural.retraining import Retraining, retrain, transfer
     from convexpoison.neural.sigma import optimize_sigma
     from convexpoison.neural.smoothing import SmoothedClassifier
     from convexpoison.neural.training import Recipe, Trained, fit
+    from convexpoison.neural.victim import NeuralVictim
 
 # Public name -> module that holds it, loaded on first use.
 _HOMES = {
@@ -42,31 +50,59 @@ _HOMES = {
     "fit": "training",
     "make_network": "networks",
     "SmoothedNetworkClassifier": "estimator",
+    "attack": "poisoning",
+    "BilevelSettings": "bilevel_settings",
+    "PoisonResult": "poison_result",
+    "TargetClass": "poison_goals",
+    "TargetPoint": "poison_goals",
+    "SoftRadius": "poison_goals",
+    "NeuralVictim": "victim",
+    "ImageBall": "image_ball",
+    "approx_grad": "hypergradients",
+    "reverse_mode": "hypergradients",
+    "Hypergradient": "hypergradients",
+    "retrain": "retraining",
+    "Retraining": "retraining",
+    "transfer": "retraining",
 }
 
 __all__ = [
+    "BilevelSettings",
     "Certification",
     "CertifiedAccuracy",
     "DataDependent",
     "Distortion",
     "Evaluation",
     "GaussianAugmentation",
+    "Hypergradient",
+    "ImageBall",
     "Macer",
     "MemoryCertification",
     "MemoryClassifier",
+    "NeuralVictim",
+    "PoisonResult",
     "RadiusDecision",
     "Recipe",
+    "Retraining",
     "SmoothAdv",
     "SmoothedClassifier",
     "SmoothedNetworkClassifier",
+    "SoftRadius",
     "Standard",
+    "TargetClass",
+    "TargetPoint",
     "Trained",
+    "approx_grad",
+    "attack",
     "certified_accuracy_curves",
     "evaluate",
     "fit",
     "make_network",
     "optimize_sigma",
     "pgd_distortion",
+    "retrain",
+    "reverse_mode",
+    "transfer",
 ]
 
 

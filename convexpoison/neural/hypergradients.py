@@ -120,6 +120,8 @@ def approx_grad(
             f"steps >= 1, learning_rate > 0 and damping >= 0 are needed; got {steps}, {learning_rate} and {damping}"
         )
     value, own, g = _upper_derivatives(upper, parameters, poison)
+    if not g.any():  # as where every image is misclassified: nothing to be solved
+        return Hypergradient(value, own, state or {}, 0.0)
     second = LowerDerivatives(lower, parameters, poison)
 
     def product(q: Tensor) -> Tensor:

@@ -114,5 +114,5 @@ class ModelTargetedPoison:
             if meta.get("kind") != "model_targeted":
                 raise ValueError(f"{path} is not a saved model-targeted poison of a network")
             trace = {name[6:]: file[name] for name in file.files if name.startswith("trace_")}
-            arrays = [file[name] for name in ("points", "labels", "chosen", "counts")]
-        return cls(*arrays, trace, meta["stop_reason"], meta["settings"])
+            points, labels, chosen, counts = (file[name] for name in ("points", "labels", "chosen", "counts"))
+        return cls(points, labels, chosen, counts, trace, meta["stop_reason"], meta["settings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def mlp(n_classes: int = 10, *, n_inputs: int = 28 * 28, widths: Sequence[int] =
     """A perceptron with ReLU; of three layers by default, as in MTP's Appendix F, which names no widths."""
     sizes = (n_inputs, *widths)
     layers: list[nn.Module] = [nn.Flatten()]
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
 

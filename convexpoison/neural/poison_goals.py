@@ -126,7 +126,9 @@ class TargetPoint:
         if X.shape[1:] != np.shape(self.image):
             raise ValueError(f"the image has shape {np.shape(self.image)}; those of the data have {X.shape[1:]}")
         n = _count(max(1, round(0.01 * len(y))) if self.n_poison is None else self.n_poison, len(own))
-        away = ((X[own].astype(np.float64) - np.asarray(self.image, dtype=np.float64)) ** 2).reshape(len(own), -1).sum(1)
+        away = (
+            ((X[own].astype(np.float64) - np.asarray(self.image, dtype=np.float64)) ** 2).reshape(len(own), -1).sum(1)
+        )
         return np.sort(own[np.argsort(away, kind="stable")[:n]])
 
     def judged(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
