@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from convexpoison.approximate import ball_bound, eps_close_bound
 from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.attacks.run import Outcome, Setting, Stop, replay
-from convexpoison.attacks.task import METHODS, Task
+from convexpoison.attacks.run import Outcome, Setting, Stop, bound_time_limit, replay
+from convexpoison.attacks.task import METHODS, Task, takes
 from convexpoison.bounds import BoundProblem, LowerBound
 from convexpoison.door import Scenario, check_stop, read_scenario
 from convexpoison.errors import UnattainableTargetError
@@ -93,9 +93,10 @@ def attack(
     goal : callable, optional
         On the way to a model: stop when ``goal(model)`` is true, for example :class:`convexpoison.goals.ErrorRate`.
     copies : int
-        Copies of each point added per step.
+        Copies of each point added per step; of each point, for methods for goals that repeat theirs.
     time_limit_s : float, optional
-        Stop after that many seconds, with the best model so far; Ctrl-C does the same.
+        Stop after that many seconds, with the best model so far; Ctrl-C does the same. Each of the two bounds at the end may
+        take as long again (60 seconds where no limit is given).
     sample_weight : array of shape (n_samples,), optional
         Weights of the clean rows.
     random_state : int or None
@@ -136,19 +137,21 @@ def attack(
     if method in METHODS:
         if max_points is None and METHODS[method].frugal:
             max_points = scenario.data.n_samples
+        if copies != 1 and takes(method, "copies"):
+            options, copies = options | {"copies": copies}, 1
         _check_rival(method, scenario, validation, eps, goal, copies, max_points)
         check_stop(Stop(None, max_points, None, time_limit_s), 1)
         assert max_points is not None
         rows = scenario.goal_rows() if validation is None else scenario.rows(validation, "validation")
         s = scenario
         task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
-        problem, outcome, info = carry_out(method, task, options, test, solver)
-        return replace(_result(scenario, problem, outcome, None), info=info)
+        problem, outcome, poison = carry_out(method, task, options, test, solver)
+        return replace(_result(scenario, problem, outcome, None), info=poison.info, note=poison.note)
     if options or validation is not None:
         given = ", ".join([*options, *(["validation"] if validation is not None else [])])
         raise TypeError(f"method={method!r} does not take {given}")
     stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
-    setting = Setting(scenario.problem, stop, copies, test, progress)
+    setting = Setting(scenario.problem, stop, copies, test, progress, bound_time_limit(time_limit_s))
     return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), eps=stop.eps)
 
 
@@ -293,6 +296,10 @@ def lower_bound(
     if isinstance(target, (Flip, Misclassify)):
         if victim is None or eps is not None or delta is not None:
             raise ValueError("a goal is not a model: pass victim=, and neither eps nor delta")
+        if (method, solver, max_points, time_limit_s) != ("tight", "auto", None, None):
+            raise ValueError(
+                "the bound for a goal has one method and no limits: leave out method, solver, max_points, time_limit_s"
+            )
         return goal_bound(target, victim, data, space, sample_weight=sample_weight)
     if callable(target):
         raise TypeError(

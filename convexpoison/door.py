@@ -58,7 +58,13 @@ class Scenario:
         classes = self.data.classes
         if classes is None and name == "test_data":
             raise ValueError("test_data records an accuracy, which a regression target does not have; leave it out")
-        return training_data((rows, labels), self.steps, self.victim, classes, None, both_classes=False)
+        found = training_data((rows, labels), self.steps, self.victim, classes, None, both_classes=False)
+        ours, theirs = self.data.columns, found.columns
+        if ours is not None and theirs is not None and ours != theirs:
+            raise ValueError(
+                f"the columns of {name} are not those of the training data, in their order: {theirs}, not {ours}"
+            )
+        return found
 
     def goal_rows(self) -> TrainingData | None:
         """The rows that the goal wants wrong, with their right labels; None if it names none."""

@@ -114,3 +114,49 @@ def test_minimax_ends_at_the_defender_who_tuned(digits):
     )
     assert pytest.approx(np.exp(-result.info["lambda"][0])) == result.victim.C and result.victim.C != 1.0
     assert result.victim.fit(*result.poisoned(*digits.train)).distance(result.model) < 1e-6
+
+
+def test_copies_reach_the_methods_that_repeat_their_points(digits):
+    assert ask(digits, "min_max", copies=4).counts.tolist() == [4, 4, 4]
+    with pytest.raises(ValueError, match="copies do not apply"):
+        ask(digits, "label_flip", copies=4)
+
+
+def test_a_goal_that_holds_already_takes_no_points(digits):
+    result = ask(digits, "label_flip", cp.goals.ErrorRate(0.0, *digits.test))
+    assert result.n_points == 0 and result.stop_reason == "goal"
+    assert result.model.distance(result.clean) == 0.0
+
+
+def test_a_fixed_lambda_is_the_one_of_the_victim_in_the_result(digits):
+    goal, victim = cp.goals.ErrorRate(1.0, *digits.test), cp.Victim("logistic", C_R=0.1)
+    common = {
+        "victim": victim,
+        "space": digits.space,
+        "method": "minimax",
+        "tune": None,
+        "max_points": 5,
+        "iterations": 2,
+    }
+    own = cp.attack(goal, digits.train, **common)
+    assert own.victim == victim and own.info["victim"]["C_R"] == pytest.approx(0.1)
+    other = cp.attack(goal, digits.train, **common, initial_lambda=3.0)
+    assert other.victim.C_R == pytest.approx(other.info["victim"]["C_R"]) == pytest.approx(np.exp(3.0) / 257)
+    several = cp.attack(goal, digits.train, **(common | {"tune": "per_feature"}))
+    assert "several lambdas" in several.note and several.victim == victim
+
+
+def test_columns_in_another_order_are_refused(digits):
+    import pandas as pd
+
+    names = [f"pixel {j}" for j in range(64)]
+    train = pd.DataFrame(digits.X_train, columns=names), digits.y_train
+    shuffled = pd.DataFrame(digits.X_test, columns=names)[names[::-1]], digits.y_test
+    model = VICTIM.fit(*digits.train)
+    with pytest.raises(ValueError, match="in their order"):
+        cp.attack(model, train, victim=VICTIM, max_points=1, test_data=shuffled)
+
+
+def test_the_bound_of_a_goal_has_no_limits(digits):
+    with pytest.raises(ValueError, match="leave out method"):
+        cp.lower_bound(cp.goals.Flip(digits.X_test[3]), digits.train, victim=VICTIM, time_limit_s=1.0)

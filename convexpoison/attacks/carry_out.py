@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks.run import Outcome, Setting, Stop, replay
+from convexpoison.attacks.run import Outcome, Setting, Stop, bound_time_limit, replay
 from convexpoison.attacks.task import METHODS, Poison, Task, check_options
 from convexpoison.bounds import BoundProblem
 from convexpoison.data import TrainingData
@@ -17,7 +17,7 @@ from convexpoison.model import LinearModel
 
 def carry_out(
     method: str, task: Task, options: dict[str, Any], test: TrainingData | None, solver: str
-) -> tuple[BoundProblem, Outcome, dict[str, Any]]:
+) -> tuple[BoundProblem, Outcome, Poison]:
     """Run the method and replay its points, up to the one with which the goal is reached.
 
     Returns
@@ -26,8 +26,8 @@ def carry_out(
         Of the victim that the attack reckons with, towards the task's target; towards the model that the points induce, where
         the task has a goal and no target.
     Outcome
-    dict
-        What the method has to tell besides (:attr:`Poison.info`).
+    Poison
+        What the method answered.
 
     Raises
     ------
@@ -44,18 +44,20 @@ def carry_out(
         if target is None:
             poison, target = _until_the_goal(poison, task)
         problem = BoundProblem(task.victim, task.data, target, task.space, solver)
-        setting = Setting(problem, Stop(None, task.max_points, task.goal, task.time_limit_s), 1, test, task.progress)
+        stop = Stop(None, task.max_points, task.goal, task.time_limit_s)
+        setting = Setting(problem, stop, 1, test, task.progress, bound_time_limit(task.time_limit_s))
         points = zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True)
-        return problem, replay(setting, points, poison.status), poison.info
+        return problem, replay(setting, points, poison.status), poison
 
 
 def _until_the_goal(poison: Poison, task: Task) -> tuple[Poison, LinearModel]:
     """The first points that do it (all, if none do), and the model that they induce."""
     trainer = task.victim.trainer(task.data)
-    for k, count in enumerate(poison.counts.tolist()):
-        trainer.add(poison.points[k], float(poison.labels[k]), count)
+    for k in range(len(poison.counts) + 1):
+        if k:
+            trainer.add(poison.points[k - 1], float(poison.labels[k - 1]), int(poison.counts[k - 1]))
         if task.goal is not None and task.goal(trainer.model):
-            first = {name: getattr(poison, name)[: k + 1] for name in ("points", "labels", "counts")}
+            first = {name: getattr(poison, name)[:k] for name in ("points", "labels", "counts")}
             return replace(poison, status="goal", **first), trainer.model
     return poison, trainer.model
 
@@ -65,5 +67,7 @@ def _check(poison: Poison, task: Task) -> None:
     n, total = len(poison.counts), int(np.sum(poison.counts))
     if poison.points.shape != (n, task.data.n_features) or poison.labels.shape != (n,):
         raise AssertionError(f"{n} counts, but points {poison.points.shape} and labels {poison.labels.shape}")
+    if not task.space.contains(poison.points, tol=1e-6).all():
+        raise AssertionError("a point lies outside the space")
     if total > task.max_points:
         raise AssertionError(f"{total} points where the budget is {task.max_points}")

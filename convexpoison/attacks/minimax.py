@@ -29,6 +29,7 @@ from convexpoison.victim import Victim
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""
+_SEVERAL = "the defender ends with several lambdas (info['lambda']), which no Victim has: the model is what the victim given learns"
 
 
 def minimax(
@@ -53,8 +54,9 @@ def minimax(
     Parameters
     ----------
     task : Task
-        ``rows`` are the defender's validation rows; the whole budget is used, whatever the goal. The hinge is
-        differentiated, and trained with, in its smooth form (:class:`~convexpoison.hypergradients.SmoothHinge`).
+        ``rows`` are the defender's validation rows; the whole budget is used, whatever the goal
+        (:func:`convexpoison.attack` then keeps the first points that reach it). The hinge is differentiated, and trained
+        with, in its smooth form (:class:`~convexpoison.hypergradients.SmoothHinge`).
     tune : {"l2", "per_class", "per_feature"} or None
         What the defender tunes: one lambda, one for each class, one for each feature; None: nothing (lambda is fixed).
     lambda_range : pair of floats
@@ -94,6 +96,10 @@ def minimax(
         If the range of lambda is empty, the validation rows are missing or of one class, the space has no bounded box,
         no validation row can be cloned, gradient descent diverges, or an option is out of its range.
     """
+    own = tune is None and initial_lambda is None
+    if own:  # fixed where the victim has it with all points in: the mean convention counts them
+        rho = task.victim.rho(task.data.n_rows + task.max_points)
+        initial_lambda = float(np.log(rho)) if rho > 0 else None
     game = Game(
         _differentiable(task),
         Pace(iterations, clean_iterations, point_rate, lambda_rate, step),
@@ -106,8 +112,9 @@ def minimax(
     clones = Clones(task, game.project, game.rng)
     status = _play(game, clones, batch_size, restarts)
     counts = np.ones(len(game.labels), dtype=np.int64)
-    tuned = _tuned(game, task.victim) if tune else None
-    return Poison(game.points, game.labels, counts, status, victim=tuned, info=_info(game, tune))
+    tuned = None if own else _tuned(game, task.victim)
+    several = "" if tuned is not None or own else _SEVERAL
+    return Poison(game.points, game.labels, counts, status, victim=tuned, note=several, info=_info(game, tune))
 
 
 def _play(game: Game, clones: Clones, batch_size: int, restarts: int) -> Status:

@@ -18,6 +18,8 @@ from convexpoison.result import Reproduction
 from convexpoison.training import Trainer
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
+_BOUND_S = 60.0
+"""Seconds for each of the two bounds at the end."""
 _WITNESSES = 256
 """How many of the models on the way are kept for the bound on the induced model, evenly over the run."""
 
@@ -66,7 +68,12 @@ class Setting:
     copies: int = 1
     test: TrainingData | None = None
     progress: bool | None = None
-    bound_time_limit_s: float = 60.0
+    bound_time_limit_s: float = _BOUND_S
+
+
+def bound_time_limit(time_limit_s: float | None) -> float:
+    """Seconds for each of the two bounds at the end of an attack with that limit."""
+    return _BOUND_S if time_limit_s is None else min(_BOUND_S, time_limit_s)
 
 
 @dataclass(eq=False)

@@ -77,6 +77,8 @@ class Poison:
         Why it ended.
     victim : Victim or None
         What the victim has become, where the attack reckons with one that tunes itself; the task's own where None.
+    note : str
+        What the reader of the result must know.
     info : dict
         What the method has to tell besides: plain numbers and short lists, for example a certified upper bound.
     """
@@ -86,6 +88,7 @@ class Poison:
     counts: np.ndarray
     status: Status = "budget"
     victim: Victim | None = None
+    note: str = ""
     info: dict[str, Any] = field(default_factory=dict)
 
 
@@ -118,6 +121,15 @@ METHODS: dict[str, Method] = {
 }
 
 
+def takes(method: str, option: str) -> bool:
+    """Whether the method has an option of that name."""
+    return option in _options(METHODS[method].load())
+
+
+def _options(function: Callable[..., Poison]) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
 def check_options(method: str, function: Callable[..., Poison], options: dict[str, Any]) -> None:
     """Refuse options that the method does not have.
 
@@ -126,7 +138,7 @@ def check_options(method: str, function: Callable[..., Poison], options: dict[st
     TypeError
         With the options that it has.
     """
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = _options(function)
     strange = sorted(set(options) - set(known))
     if strange:
         raise TypeError(f"method={method!r} has no option {', '.join(strange)}; it has {', '.join(known) or 'none'}")

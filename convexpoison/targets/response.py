@@ -23,6 +23,9 @@ from convexpoison.victim import Victim
 _RESIDUAL = 1e-8
 """Relative residual to which the adjoint system is solved."""
 
+_LOOSE_INTERCEPT = 1e3
+"""Scaling of an intercept that is to be free: its penalty is a millionth of what a weight's would be."""
+
 
 class RoundedHinge(Loss):
     """The hinge with a parabola within ``width / 2`` of its kink; elsewhere it is the hinge, and has no curvature.
@@ -46,6 +49,19 @@ class RoundedHinge(Loss):
     def curvature(self, argument: ArrayLike) -> FloatArray:
         near = np.abs(1.0 - np.asarray(argument, dtype=np.float64)) < 0.5 * self.width
         return np.where(near, 1.0 / self.width, 0.0)
+
+
+def _rounded(victim: Victim) -> Victim:
+    """The victim with a rounded hinge, which leaves a free intercept loose where no row is at its kink: a trace of a penalty
+    holds it there."""
+    free = victim.intercept == "free"
+    return Victim(
+        RoundedHinge(),
+        C=victim.C,
+        C_R=victim.C_R,
+        intercept="regularized" if free else victim.intercept,
+        intercept_scaling=_LOOSE_INTERCEPT if free else victim.intercept_scaling,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +93,7 @@ class Response(NewtonTrainer):
     """
 
     def __init__(self, victim: Victim, data: TrainingData, labels: FloatArray) -> None:
-        loss = victim.loss if victim.loss.smooth else RoundedHinge()
-        smooth = Victim(
-            loss, C=victim.C, C_R=victim.C_R, intercept=victim.intercept, intercept_scaling=victim.intercept_scaling
-        )
-        super().__init__(smooth, data)
+        super().__init__(victim if victim.loss.smooth else _rounded(victim), data)
         self._n_rows = data.n_rows
         for y in labels.tolist():
             self._point.add(np.zeros(data.n_features), y, 0.0)

@@ -1,0 +1,295 @@
+"""Poison by bilevel optimisation (PACD, Algorithm 1): images moved so that a network trained on them is certified less."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from convexpoison.neural.bilevel_settings import BilevelSettings
+from convexpoison.neural.checkpoint import load_checkpoint, save_checkpoint
+from convexpoison.neural.hypergradients import Hypergradient, approx_grad, loss_of, reverse_mode
+from convexpoison.neural.image_ball import ImageBall
+from convexpoison.neural.objectives import Batch, Memory, Objective
+from convexpoison.neural.victim import NeuralVictim
+
+SAVE_EVERY_S = 60.0
+"""A checkpoint is written no more often than this, and at the end."""
+_JUDGED_ROWS = 2_000
+"""Noisy images at a time when the poison is judged."""
+_ADAM = (0.9, 0.999, 1e-12)
+"""The last is smaller than torch's 1e-8: derivatives in a pixel are often below that."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoisonTask:
+    """What is attacked, as tensors on one device.
+
+    Attributes
+    ----------
+    X, y : tensors
+        The victim's training set.
+    rows : long tensor of shape (n_poison,)
+        Those of it that may be changed.
+    ball : ImageBall
+        Around these.
+    X_judged, y_judged : tensors
+        Images that are to lose, none of them trained on.
+    upper : Objective
+        What is to fall.
+    """
+
+    X: Tensor
+    y: Tensor
+    rows: Tensor
+    ball: ImageBall
+    X_judged: Tensor
+    y_judged: Tensor
+    upper: Objective
+
+
+class BilevelRun:
+    """The state of an attack between outer steps.
+
+    All randomness of a step comes from the seed and the step's number, so that a run that was killed and resumed gives (on
+    CPU) the same poison as one that was not.
+
+    Parameters
+    ----------
+    task : PoisonTask
+    victim : NeuralVictim
+    settings : BilevelSettings
+    random_state : int
+    """
+
+    def __init__(self, task: PoisonTask, victim: NeuralVictim, settings: BilevelSettings, random_state: int) -> None:
+        self.task, self.victim, self.settings, self.random_state = task, victim, settings, random_state
+        self.device = task.X.device
+        mask = torch.ones(len(task.X), dtype=torch.bool, device=self.device)
+        mask[task.rows] = False
+        self.clean_rows = mask.nonzero()[:, 0]
+        self.n_poison = min(settings.batch_poison, len(task.rows))
+        self.n_clean = min(settings.batch_size - self.n_poison, len(self.clean_rows))
+        once = max(-(-len(self.clean_rows) // max(1, self.n_clean)), -(-len(task.rows) // self.n_poison))
+        self.steps_per_epoch = settings.steps_per_epoch or once
+        self.cycle = settings.reinitialize_every * self.steps_per_epoch
+        self.n_steps = settings.epochs * self.steps_per_epoch
+        self.memory: Memory = {
+            "poison": task.ball.base.clone(),
+            "trace": torch.empty(0, 3, dtype=torch.float64),
+            "judged": torch.empty(0, 2, dtype=torch.float64),
+        }
+        self._begin(0)
+
+    @property
+    def done(self) -> int:
+        """Outer steps taken."""
+        return len(self.memory["trace"])
+
+    @property
+    def best(self) -> Tensor:
+        """The poison that was judged best; the present one where none was judged yet."""
+        return self.memory.get("best", self.memory["poison"])
+
+    def step(self) -> None:
+        """One outer step: train a little, derive, move a batch of poison within its ball."""
+        number = self.done
+        if number % self.cycle == 0:
+            self._begin(number // self.cycle)
+        with _seeded(self._seed(1, number), self.device) as generator:
+            if number % self.cycle == 0:
+                for ahead in range(self.settings.warm_up):
+                    self._train(number + ahead, generator)
+            found, lower = self._derive(number, generator)
+        self._move(self._rows(number)[1], found.gradient)
+        told = torch.tensor([[found.value, lower, found.residual]], dtype=torch.float64)
+        self.memory["trace"] = torch.cat([self.memory["trace"].cpu(), told])
+        if self.done % self.cycle == 0:
+            self._judge()
+
+    # -------------------------------------------------------------------- below
+
+    def _begin(self, cycle: int) -> None:
+        """A fresh network; nothing that moved by Adam remembers how."""
+        recipe, settings = self.victim.recipe, self.settings
+        self.network = self.victim.build(self._seed(2, cycle)).to(self.device).train()
+        if settings.lower_optimizer == "adam":
+            self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
+                self.network.parameters(), lr=settings.lower_rate, weight_decay=recipe.weight_decay
+            )
+        else:
+            self.optimizer = torch.optim.SGD(
+                self.network.parameters(), lr=settings.lower_rate, weight_decay=recipe.weight_decay
+            )
+        kept = {name: self.memory[name] for name in ("poison", "trace", "judged", "best") if name in self.memory}
+        zeros = torch.zeros_like(self.memory["poison"])
+        counts = torch.zeros(len(zeros), device=self.device)
+        own = {f"objective.{k}": v for k, v in self._start_objective().items()}
+        self.memory = kept | {"mean": zeros, "square": zeros.clone(), "count": counts} | own
+
+    def _start_objective(self) -> Memory:
+        return self.victim.objective.start(len(self.task.X), self.device)
+
+    def _batch(self, number: int, poison: Tensor, generator: torch.Generator) -> Batch:
+        """Clean images and the poison given, as the victim would meet them."""
+        clean, changed = self._rows(number)
+        rows = torch.cat([clean, self.task.rows[changed]])
+        X = torch.cat([self.task.X[clean], poison])
+        if self.victim.recipe.augment is not None:
+            X = self.victim.recipe.augment(X, generator)
+        return Batch(X, self.task.y[rows], rows, number % self.cycle // self.steps_per_epoch, generator)
+
+    def _train(self, number: int, generator: torch.Generator) -> None:
+        """One step of the victim's training on the present poison."""
+        batch = self._batch(number, self.memory["poison"][self._rows(number)[1]], generator)
+        loss = self.victim.objective.loss(self.network, batch, self._objective_memory())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def _derive(self, number: int, generator: torch.Generator) -> tuple[Hypergradient, float]:
+        """The hypergradient after some steps of training, and the loss of that training."""
+        settings, poison = self.settings, self.memory["poison"][self._rows(number)[1]]
+        below: list[float] = []
+
+        def make_batch(images: Tensor) -> Batch:
+            return self._batch(number, images, generator)
+
+        lower = loss_of(self.network, self.victim.objective, make_batch, self._objective_memory())
+        upper = loss_of(self.network, self.task.upper, lambda _: self._validation(number, generator))
+
+        def watched(parameters: tuple[Tensor, ...], images: Tensor) -> Tensor:
+            value = lower(parameters, images)
+            below.append(float(value.detach()))
+            return value
+
+        if settings.hypergradient == "reverse":
+            start = tuple(self.network.parameters())
+            found, after = reverse_mode(upper, [watched] * settings.lower_steps, start, poison, settings.lower_rate)
+            with torch.no_grad():
+                for p, new in zip(start, after, strict=True):
+                    p.copy_(new)
+            return found, below[-1]
+        for _ in range(settings.lower_steps):
+            self._train(number, generator)
+        state = {k.removeprefix("system."): v for k, v in self.memory.items() if k.startswith("system.")}
+        found = approx_grad(
+            upper, watched, tuple(self.network.parameters()), poison, solver=settings.hypergradient,
+            steps=settings.system_steps, learning_rate=settings.system_rate,
+            damping=settings.damping + self.victim.recipe.weight_decay, state=state,
+        )  # fmt: skip
+        self.memory |= {f"system.{k}": v for k, v in found.state.items()}
+        return found, below[-1]
+
+    def _validation(self, number: int, generator: torch.Generator) -> Batch:
+        """Clean images of the target; all of them where they are few."""
+        n = min(self.settings.batch_validation, len(self.task.y_judged))
+        rows = self._part(4, len(self.task.y_judged), n, number)
+        return Batch(self.task.X_judged[rows], self.task.y_judged[rows], rows, 0, generator)
+
+    def _objective_memory(self) -> Memory:
+        """The same tensors under the names that the objective gave them; it changes them in place."""
+        return {k.removeprefix("objective."): v for k, v in self.memory.items() if k.startswith("objective.")}
+
+    # -------------------------------------------------------------------- above
+
+    def _move(self, changed: Tensor, slope: Tensor) -> None:
+        """One step of a batch of poison, projected."""
+        memory, rate = self.memory, self.settings.poison_rate
+        if self.settings.poison_optimizer == "adam":
+            first, second, tiny = _ADAM
+            memory["count"][changed] += 1
+            memory["mean"][changed] = first * memory["mean"][changed] + (1.0 - first) * slope
+            memory["square"][changed] = second * memory["square"][changed] + (1.0 - second) * slope**2
+            count = memory["count"][changed].view(-1, *[1] * (slope.dim() - 1))
+            size = (memory["square"][changed] / (1.0 - second**count)).sqrt() + tiny
+            slope = memory["mean"][changed] / (1.0 - first**count) / size
+        memory["poison"][changed] = self.task.ball.of(changed).project(memory["poison"][changed] - rate * slope)
+
+    def _judge(self) -> None:
+        """Keep the poison if the network that trained on it until now does worst on the validation images."""
+        draws = getattr(self.task.upper, "k", 1)
+        generator = torch.Generator(self.device).manual_seed(self._seed(5, 0))
+        total = 0.0
+        with torch.no_grad():
+            everything = torch.arange(len(self.task.y_judged), device=self.device)
+            for rows in torch.split(everything, max(1, _JUDGED_ROWS // draws)):
+                batch = Batch(self.task.X_judged[rows], self.task.y_judged[rows], rows, 0, generator)
+                total += float(self.task.upper.loss(self.network, batch, {})) * len(rows)
+        value, before = total / len(self.task.y_judged), self.memory["judged"].cpu()
+        if not len(before) or value < float(before[:, 1].min()):
+            self.memory["best"] = self.memory["poison"].clone()
+        told = torch.tensor([[float(self.done), value]], dtype=torch.float64)
+        self.memory["judged"] = torch.cat([before, told])
+
+    # -------------------------------------------------------------------- seeds and files
+
+    def _rows(self, number: int) -> tuple[Tensor, Tensor]:
+        """Clean rows of the training set and positions in the poison, for a step."""
+        clean = self.clean_rows[self._part(3, len(self.clean_rows), self.n_clean, number)]
+        return clean, self._part(6, len(self.task.rows), self.n_poison, number)
+
+    def _part(self, purpose: int, total: int, n: int, number: int) -> Tensor:
+        """``n`` of ``total``; the steps of an epoch take one after another of an order drawn for it."""
+        epoch, within = divmod(number, self.steps_per_epoch)
+        order = np.random.default_rng([self.random_state, purpose, epoch]).permutation(total)
+        return torch.from_numpy(np.take(order, np.arange(within * n, (within + 1) * n), mode="wrap")).to(self.device)
+
+    def _seed(self, purpose: int, number: int) -> int:
+        return int(np.random.SeedSequence([self.random_state, purpose, number]).generate_state(1)[0])
+
+    def save(self, path: Path, identity: str) -> None:
+        """All that is needed to go on."""
+        save_checkpoint(path, self.network, self.optimizer, self.memory, [], identity)
+
+    def load(self, path: Path, identity: str) -> None:
+        """Go on from a file of :meth:`save`."""
+        load_checkpoint(path, self.network, self.optimizer, self.memory, identity)
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
+    """A generator for noise, and the same seed for what draws from the global one (dropout), which is put back."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield torch.Generator(device).manual_seed(seed)
+
+
+def drive(
+    run: BilevelRun, checkpoint: Path | None, identity: str, time_limit_s: float | None, progress: bool | None,
+    callback: Callable[[BilevelRun], None] | None = None,
+) -> str:  # fmt: skip
+    """Step until the end, a time limit or Ctrl-C; why it stopped."""
+    if checkpoint is not None and checkpoint.exists():
+        run.load(checkpoint, identity)
+    start = saved = perf_counter()
+    reason = "done"
+    shown = None if progress is None else not progress
+    try:
+        with tqdm(total=run.n_steps, initial=run.done, desc="outer steps", disable=shown, file=sys.stderr) as bar:
+            while run.done < run.n_steps:
+                if time_limit_s is not None and perf_counter() - start > time_limit_s:
+                    reason = "time limit"
+                    break
+                run.step()
+                bar.update()
+                bar.set_postfix(upper=f"{float(run.memory['trace'][-1, 0]):.4g}")
+                if callback is not None:
+                    callback(run)
+                if checkpoint is not None and perf_counter() - saved > SAVE_EVERY_S:
+                    run.save(checkpoint, identity)
+                    saved = perf_counter()
+    except KeyboardInterrupt:
+        # The step that was cut off may have moved the network: what lies on the disk is whole, what is in memory may not be.
+        return "interrupted"
+    if checkpoint is not None:
+        run.save(checkpoint, identity)
+    return reason

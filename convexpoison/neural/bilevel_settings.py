@@ -1,0 +1,122 @@
+"""The settings of the bilevel attack, and the two sets that PACD has: those of its text and those of its code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from convexpoison.neural.objectives import Macer, Objective, SmoothAdv
+
+_WAYS = ("adam", "cg", "neumann", "exact", "reverse")
+
+
+@dataclass(frozen=True)
+class BilevelSettings:
+    """How the bilevel attack moves.
+
+    Parameters
+    ----------
+    epochs : int
+        P of PACD.
+    steps_per_epoch : int, optional
+        Outer steps an epoch; as many as it takes to see all training images once where not given.
+    lower_steps : int
+        T1: steps of training before each hypergradient, all on the same mini-batch.
+    lower_optimizer : {"adam", "sgd"}
+    lower_rate : float
+    system_steps : int
+        T2: iterations for the linear system.
+    hypergradient : {"adam", "cg", "neumann", "exact", "reverse"}
+        The solver of the linear system (:func:`convexpoison.neural.approx_grad`), or "reverse": through the ``lower_steps``
+        themselves, which are then plain gradient descent.
+    system_rate, damping : float
+        The system's learning rate, and what is added to the Hessian's diagonal (the weight decay of the victim's recipe comes
+        on top).
+    poison_optimizer : {"adam", "sgd"}
+        Adam has moments of its own for each image.
+    poison_rate : float
+    batch_size, batch_poison : int
+        Images of a mini-batch, and how many of these are poison.
+    batch_validation : int
+    draws : int
+        k: noise draws of the radius that is to fall.
+    alpha : float
+        Inverse temperature there.
+    shrink : float
+        See :class:`convexpoison.neural.SoftRadius`.
+    reinitialize_every : int
+        Outer epochs after which the network begins anew. The poison is judged before.
+    warm_up : int
+        Steps of training after each beginning, before the poison moves again; PACD has none.
+
+    References
+    ----------
+    PACD, Algorithms 1 and 2 and Appendix E.3.
+    """
+
+    epochs: int = 50
+    steps_per_epoch: int | None = None
+    lower_steps: int = 10
+    lower_optimizer: Literal["adam", "sgd"] = "adam"
+    lower_rate: float = 1e-3
+    system_steps: int = 10
+    hypergradient: Literal["adam", "cg", "neumann", "exact", "reverse"] = "adam"
+    system_rate: float = 1e-2
+    damping: float = 1e-3
+    poison_optimizer: Literal["adam", "sgd"] = "adam"
+    poison_rate: float = 0.1
+    batch_size: int = 1000
+    batch_poison: int = 100
+    batch_validation: int = 100
+    draws: int = 20
+    alpha: float = 16.0
+    shrink: float = 1e-3
+    reinitialize_every: int = 10
+    warm_up: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("epochs", "lower_steps", "system_steps", "batch_poison", "batch_validation", "draws")
+        for name in (*counts, "reinitialize_every", *(() if self.steps_per_epoch is None else ("steps_per_epoch",))):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("lower_rate", "system_rate", "poison_rate", "alpha"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+        if self.damping < 0 or self.warm_up < 0 or self.batch_poison >= self.batch_size:
+            raise ValueError(f"damping >= 0, warm_up >= 0 and batch_poison < batch_size are needed; got {self}")
+        if self.hypergradient not in _WAYS:
+            raise ValueError(f"unknown hypergradient {self.hypergradient!r}; choose one of {list(_WAYS)}")
+        for name in ("lower_optimizer", "poison_optimizer"):
+            if getattr(self, name) not in ("adam", "sgd"):
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose 'adam' or 'sgd'")
+
+    @classmethod
+    def preset(cls, name: str, objective: Objective, *, color: bool = False) -> BilevelSettings:
+        """PACD's own settings.
+
+        Parameters
+        ----------
+        name : {"code", "paper"}
+            "code": what the published program does. Everything moves by Adam, an epoch covers all batches, and the network
+            begins anew every 10 epochs (SmoothAdv: 20). "paper": Appendix E.3 and Algorithms 1 and 2 as printed. Each of the
+            50 epochs is one step on one mini-batch; network and poison move by plain gradient steps of length 0.001 and 0.1;
+            radii have no shrunken probabilities, the system no damping. It says "after few upper-level iterations" for
+            the new beginning: 10 here.
+        objective : Objective
+            That of the victim's training.
+        color : bool
+            CIFAR-10's batches (200, of which 20 poison) rather than MNIST's (1000 and 100).
+        """
+        if name not in ("code", "paper"):
+            raise ValueError(f"unknown settings {name!r}; choose 'code' or 'paper', or pass BilevelSettings")
+        adversarial = isinstance(objective, SmoothAdv)
+        batch: dict[str, Any] = {"batch_size": 200, "batch_poison": 20, "batch_validation": 20} if color else {}
+        lower: dict[str, Any] = {"lower_steps": 1 if adversarial else 10, **batch}
+        if name == "paper":
+            return cls(
+                steps_per_epoch=1, lower_optimizer="sgd", poison_optimizer="sgd", shrink=0.0, damping=0.0, draws=20, **lower
+            )  # fmt: skip
+        rate = 1e-4 if isinstance(objective, Macer) else 1e-3 if adversarial or color else 1e-2
+        return cls(
+            system_rate=rate, draws=5 if color else 20, reinitialize_every=20 if adversarial else 10, **lower
+        )  # fmt: skip

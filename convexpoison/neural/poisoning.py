@@ -1,0 +1,196 @@
+"""The front door of poisoning networks: a target, data, and a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+
+from convexpoison.datasets.images import Images
+from convexpoison.neural.baselines import flip_labels, random_noise, watermark
+from convexpoison.neural.bilevel import BilevelRun, PoisonTask, drive
+from convexpoison.neural.bilevel_settings import BilevelSettings
+from convexpoison.neural.image_ball import ImageBall
+from convexpoison.neural.objectives import Objective
+from convexpoison.neural.poison_goals import NegatedCrossEntropy, SoftRadius, Target, as_target
+from convexpoison.neural.poison_result import PoisonResult, provenance
+from convexpoison.neural.training import _tensors
+from convexpoison.neural.victim import NeuralVictim
+
+METHODS = ("bilevel", "watermark", "noise", "label_flip")
+
+
+def attack(
+    target: Any,
+    data: Any,
+    *,
+    victim: NeuralVictim | None = None,
+    method: str = "bilevel",
+    eps: float = 0.1,
+    norm: Literal["linf", "l2"] = "linf",
+    sigma: float | None = None,
+    settings: BilevelSettings | str = "code",
+    validation: float | tuple[Any, Any] = 1.0 / 12.0,
+    opacity: float = 0.1,
+    random_state: int = 0,
+    device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
+    time_limit_s: float | None = None,
+    progress: bool | None = None,
+    callback: Callable[[BilevelRun], None] | None = None,
+) -> PoisonResult:
+    """Change training images a little, and no label, so that what is learned from them is certified less.
+
+    Parameters
+    ----------
+    target : int, TargetClass or TargetPoint
+        A class, whose certified radius or accuracy is to fall, or one image.
+    data : Images or pair (X, y)
+        Training images of shape (n, channels, height, width) in [0, 1], and labels 0, 1, ...
+    victim : NeuralVictim, optional
+        Who trains: ``NeuralVictim()`` where not given (LeNet, Gaussian augmentation).
+    method : {"bilevel", "watermark", "noise", "label_flip"}
+        PACD's bilevel optimisation, or what it is compared with: other images laid over the base images, random noise of
+        the largest size allowed, and other labels (which are no clean-label poison).
+    eps : float
+        Largest distance of a poison image from its base image. PACD has 0.1 for MNIST, 0.03 for CIFAR-10.
+    norm : {"linf", "l2"}
+    sigma : float, optional
+        Noise of the radius that is to fall; that of the victim's objective where not given.
+    settings : BilevelSettings, "code" or "paper"
+        See :meth:`BilevelSettings.preset`.
+    validation : float or pair (X, y)
+        Share of the data that is set aside, or data apart, on whose images of the target's class the poison is judged.
+    opacity : float
+        Of watermarks.
+    random_state : int
+    device : optional
+        "cuda" for a GPU; the CPU where not given.
+    checkpoint : path, optional
+        A safetensors file from which the bilevel attack goes on where it exists, and to which it saves.
+    time_limit_s : float, optional
+        The best poison until then is returned; likewise on Ctrl-C.
+    progress : bool, optional
+        Progress bar; on a terminal only, where not given.
+    callback : callable, optional
+        Called with the :class:`BilevelRun` after each outer step.
+
+    Returns
+    -------
+    PoisonResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        Input that cannot be used, or a checkpoint of another run.
+
+    References
+    ----------
+    Mehra et al. (2021), "How robust are randomized smoothing based defenses to data poisoning?" (PACD).
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {list(METHODS)}")
+    start, victim, aim = perf_counter(), victim or NeuralVictim(), as_target(target)
+    X, y = _pair(data)
+    rng = np.random.default_rng([random_state, 0])
+    train, held = _split(X, y, validation, random_state)
+    rows = aim.rows(X[train], y[train], rng)
+    base = train[rows]
+    ball = ImageBall(torch.from_numpy(X[base]), eps, norm)
+    images, labels, trace, reason = X[base], y[base], dict[str, np.ndarray](), "done"
+    told: dict[str, Any] = {"random_state": random_state, "target": _words(aim)}
+    if method == "bilevel":
+        where = torch.device(device or "cpu")
+        if isinstance(settings, str):
+            settings = BilevelSettings.preset(settings, victim.objective, color=X.shape[1] == 3)
+        task = _task(
+            X[train], y[train], rows, eps, norm, aim.judged(*held), _upper(aim, victim, sigma, settings), where
+        )
+        run = BilevelRun(task, victim, settings, random_state)
+        identity = (
+            f"{_words(aim)}, {victim}, {victim.recipe}, {_lasting(settings)}, {norm} {eps}, {task.upper}, seed {random_state}, "
+            + (f"{len(train)} images")
+        )
+        reason = drive(
+            run, None if checkpoint is None else Path(checkpoint), identity, time_limit_s, progress, callback
+        )
+        images, trace = run.best.cpu().numpy(), _trace(run)
+        told |= {
+            "victim": victim,
+            "recipe": victim.recipe,
+            "settings": settings,
+            "upper": task.upper,
+            "steps": run.done,
+        }
+    elif method == "watermark":
+        images = watermark(ball, X[train][y[train] != y[base][0]], rng, opacity)
+        told["opacity"] = opacity
+    elif method == "noise":
+        images = random_noise(ball, rng)
+    else:
+        labels = flip_labels(labels, int(y.max()) + 1, rng)
+    return PoisonResult(
+        images, labels, X[base], y[base], base, train, method, float(eps), norm, trace, reason,
+        perf_counter() - start, provenance(**told),
+    )  # fmt: skip
+
+
+def _pair(data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels as arrays, checked."""
+    X, y = (data.X_train, data.y_train) if isinstance(data, Images) else data
+    images, labels = _tensors(X, y)
+    return np.ascontiguousarray(images.cpu().numpy()), labels.cpu().numpy()
+
+
+def _split(
+    X: np.ndarray, y: np.ndarray, validation: float | tuple[Any, Any], random_state: int
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Rows to train on, and the images to judge on."""
+    if not isinstance(validation, float | int):
+        return np.arange(len(y)), _pair(validation)
+    if not 0.0 < validation < 1.0:
+        raise ValueError(
+            f"validation is {validation}; it is the share of the data set aside, within (0, 1), or a pair (X, y)"
+        )
+    train, held = train_test_split(np.arange(len(y)), test_size=validation, stratify=y, random_state=random_state)
+    train, held = np.sort(train), np.sort(held)
+    return train, (X[held], y[held])
+
+
+def _upper(aim: Target, victim: NeuralVictim, sigma: float | None, settings: BilevelSettings) -> Objective:
+    if aim.goal == "accuracy":
+        return NegatedCrossEntropy()
+    sigma = victim.objective.sigma if sigma is None else sigma
+    if not sigma > 0:
+        raise ValueError("the victim trains without noise: pass sigma=, the noise of the radius that is to fall")
+    return SoftRadius(float(sigma), settings.draws, settings.alpha, settings.shrink)
+
+
+def _task(
+    X: np.ndarray, y: np.ndarray, rows: np.ndarray, eps: float, norm: Literal["linf", "l2"],
+    judged: tuple[np.ndarray, np.ndarray], upper: Objective, where: torch.device,
+) -> PoisonTask:  # fmt: skip
+    images, labels, positions, X_judged, y_judged = (torch.from_numpy(a).to(where) for a in (X, y, rows, *judged))
+    return PoisonTask(
+        images, labels, positions, ImageBall(images[positions], eps, norm), X_judged, y_judged, upper
+    )  # fmt: skip
+
+
+def _trace(run: BilevelRun) -> dict[str, np.ndarray]:
+    steps, judged = (run.memory[name].cpu().numpy() for name in ("trace", "judged"))
+    columns = dict(zip(("upper", "lower", "residual"), steps.T, strict=True))
+    return columns | {"judged_step": judged[:, 0], "judged_value": judged[:, 1]}
+
+
+def _words(aim: Target) -> str:
+    return f"{type(aim).__name__} {aim.label}, {aim.goal}, {aim.n_poison}"
+
+
+def _lasting(settings: BilevelSettings) -> dict[str, Any]:
+    """What has to agree for a run to go on; more epochs than before are welcome."""
+    return {name: value for name, value in vars(settings).items() if name != "epochs"}

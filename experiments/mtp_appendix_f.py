@@ -1,0 +1,219 @@
+"""Model-targeted poisoning of a neural network (MTP, Appendix F, Figures 17, 19 and 20): class 1 of MNIST 1-7.
+
+    python experiments/mtp_appendix_f.py --scale small
+
+The target network is trained with label flips from the attack's own initial weights; the candidates are images of the target class
+from the held-out half, with the other label. The baseline adds random ones of the same candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from common import RESULTS, write
+from matplotlib.figure import Figure
+from sklearn.model_selection import train_test_split
+from smoothing import RUNS, parse
+
+from convexpoison import neural
+from convexpoison.datasets.images import load_images
+from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
+from convexpoison.neural.model_targeted_result import ModelTargetedPoison
+from convexpoison.neural.network_victim import NetworkVictim, class_accuracy
+from convexpoison.neural.networks import mlp
+
+TARGET, LABEL = 0, 1
+"""Places of the digits 1 and 7 among the classes."""
+BLUE, ORANGE = "#0072B2", "#D55E00"
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything; ``share`` is the poison at most, relative to the clean rows."""
+
+    data: str
+    n_train: int | None
+    widths: tuple[int, ...]
+    epochs: int
+    copies: tuple[int, ...]
+    attackers: int
+    victims: int
+    draws: int
+    share: float = 0.5
+    target_rounds: float = 1.5
+    device: str = "cpu"
+
+
+SIZES = {
+    "smoke": Size("digits", None, (32, 16), 30, (4, 8), 2, 3, 3, share=0.4),
+    "small": Size("mnist", 800, (64, 32), 30, (10,), 3, 5, 3),
+    "paper": Size("mnist", None, (128, 64), 100, (1, 10), 5, 10, 5, device="cuda"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One attacker: initial weights, the clean half, candidates, test images, the target network and the poison."""
+
+    victim: NetworkVictim
+    data: Rows
+    candidates: Rows
+    test: Rows
+    copies: int
+    target: torch.nn.Module
+    result: ModelTargetedPoison
+
+    def with_poison(self, poison: Rows) -> float:
+        """Accuracy on the target class when the victim begins with the weights that the attacker knows."""
+        return class_accuracy(self.victim.fit(*joined(self.data, poison)), *self.test, TARGET)
+
+
+def joined(data: Rows, poison: Rows) -> Rows:
+    """Rows and poison."""
+    return np.concatenate([data[0], poison[0]]), np.concatenate([data[1], poison[1]])
+
+
+def first(poison: Rows, n: int) -> Rows:
+    """What a smaller budget adds."""
+    return poison[0][:n], poison[1][:n]
+
+
+def cases(size: Size, scale: str) -> Iterator[Case]:
+    """Every initialisation and number of copies, resumable."""
+    images = load_images(size.data).of_classes((1, 7)).subset(size.n_train)
+    halves = train_test_split(images.X_train, images.y_train, test_size=0.5, stratify=images.y_train, random_state=0)
+    data, candidates, test = (
+        (halves[0], halves[2]),
+        flipped(halves[1], halves[3], TARGET, LABEL),
+        (images.X_test, images.y_test),
+    )
+    recipe = neural.Recipe(size.epochs, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2)
+    RUNS.mkdir(exist_ok=True)
+    for seed in range(size.attackers):
+        victim = NetworkVictim(partial(mlp, 2, widths=size.widths), recipe, random_state=seed, device=size.device)
+        target = victim.fit(*joined(data, random_flips(candidates, round(size.target_rounds * len(candidates[1])))))
+        for copies in size.copies:
+            result = model_targeted(
+                target, data, candidates, victim=victim, max_points=round(size.share * len(data[1])), copies=copies,
+                test=test, target_class=TARGET, checkpoint=RUNS / f"mtp_appendix_f_{scale}_{seed}_{copies}.npz",
+            )  # fmt: skip
+            yield Case(victim, data, candidates, test, copies, target, result)
+
+
+def known(size: Size, case: Case) -> dict[str, Any]:
+    """One line of Figure 19: the victim begins with the attacker's weights."""
+    trace, n = case.result.trace, case.result.n_points
+    flips = np.array([case.with_poison(random_flips(case.candidates, n, draw)) for draw in range(size.draws)])
+    return {
+        "initialisation": case.victim.random_state,
+        "copies": case.copies,
+        "points": f"{n} ({n / len(case.data[1]):.0%})",
+        "distinct": np.unique(case.result.chosen).size,
+        "max. loss difference": f"{trace['max_loss_difference'][0]:.2f} → {trace['max_loss_difference'][-1]:.2f}",
+        "distance": f"{trace['distance'][0]:.2f} → {trace['distance'][-1]:.2f}",
+        "target class, clean": f"{trace['target_accuracy'][0]:.3f}",
+        "target network": f"{class_accuracy(case.target, *case.test, TARGET):.3f}",
+        "attack": f"{trace['target_accuracy'][-1]:.3f}",
+        "random flips": f"{flips.mean():.3f} ± {flips.std(ddof=1):.3f}",
+        "seconds": f"{trace['seconds'][-1]:.0f}",
+    }
+
+
+def unknown(size: Size, case: Case) -> list[dict[str, Any]]:
+    """Figure 20: victims with weights of their own; means and standard errors of the target class's accuracy."""
+    seeds, n = range(1000, 1000 + size.victims), case.result.n_points
+    rows = []
+    for share in (0.5, 1.0):
+        m = round(share * n)
+        poisons = {
+            "attack": first(case.result.poison, m), "random flips": random_flips(case.candidates, m, case.victim.random_state)
+        }  # fmt: skip
+        row: dict[str, Any] = {"attacker": case.victim.random_state, "copies": case.copies, "points": m}
+        for name, poison in poisons.items():
+            found = retrained_accuracies(case.victim, case.data, poison, case.test, TARGET, seeds)
+            row[name] = f"{found.mean():.3f} ± {found.std(ddof=1) / np.sqrt(found.size):.3f}"
+        rows.append(row)
+    return rows
+
+
+def variance(size: Size, case: Case) -> list[dict[str, Any]]:
+    """Figure 17: the same flips, four runs each: other orders of the batches, other initial weights."""
+    X, y = joined(case.data, random_flips(case.candidates, round(size.share * len(case.data[1]))))
+    rows = []
+    for batch in (32, 128, len(y)):
+        victim = replace(case.victim, recipe=replace(case.victim.recipe, batch_size=batch), batched=True)
+        ways = {
+            "batches": lambda k, v=victim: v.fit(X, y, order=k),
+            "weights": lambda k, v=victim: v.fit(X, y, initialisation=k),
+        }
+        row = {"batch size": batch if batch < len(y) else "all"}
+        for name, way in ways.items():
+            found = [class_accuracy(way(k), *case.test, TARGET) for k in range(4)]
+            row[f"four runs with other {name}"] = ", ".join(f"{a:.3f}" for a in found)
+        rows.append(row)
+    return rows
+
+
+def plot(size: Size, case: Case, scale: str) -> None:
+    """Figure 19 for one initialisation: loss difference, distance, and accuracy beside that of random flips."""
+    axes = Figure((13.0, 3.8), layout="constrained").subplots(1, 3)
+    case.result.plot(axes)
+    places = np.unique(np.linspace(0, case.result.n_points, 5).round().astype(int))
+    flips = [
+        [case.with_poison(random_flips(case.candidates, int(m), draw)) for m in places] for draw in range(size.draws)
+    ]
+    axes[2].errorbar(places, np.mean(flips, axis=0), np.std(flips, axis=0), color=ORANGE, label="random flips")
+    axes[2].lines[0].set_label("model-targeted")
+    axes[2].legend()
+    axes[0].figure.savefig(RESULTS / f"mtp_appendix_f_{scale}.png", dpi=150)
+
+
+def main() -> None:
+    scale = parse(__doc__ or "").scale
+    size, known_rows, unknown_rows = SIZES[scale], list[dict[str, Any]](), list[dict[str, Any]]()
+    start: Case | None = None
+    RESULTS.mkdir(exist_ok=True)
+    for case in cases(size, scale):
+        start = start or case
+        known_rows.append(known(size, case))
+        unknown_rows += unknown(size, case)
+    assert start is not None
+    plot(size, start, scale)
+    words = [
+        f"From `python experiments/mtp_appendix_f.py --scale {scale}`. {size.data} 1-7, target class 1; {len(start.data[1]):,} clean "
+        f"rows, {len(start.candidates[1]):,} candidates; perceptron with hidden layers {size.widths}, {size.epochs} full-batch steps "
+        f"of Adam. The target network is trained with {size.target_rounds:g} times all candidates. The paper names no widths, "
+        "numbers of steps or target, and its figures have no numbers.",
+    ]
+    name = f"mtp_appendix_f_{{}}_{scale}".format
+    pages = [
+        write(
+            name("known"),
+            "Model-targeted poisoning of a network, known initial weights (MTP, Figure 19)",
+            words,
+            known_rows,
+        ),
+        write(
+            name("unknown"),
+            "The same with unknown initial weights (MTP, Figure 20); standard errors",
+            words,
+            unknown_rows,
+        ),
+        write(
+            name("variance"),
+            "How unstable label flips are (MTP, Figure 17): target class",
+            words,
+            variance(size, start),
+        ),
+    ]
+    print(*pages, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
