@@ -2,8 +2,8 @@
 
     python experiments/mtp_appendix_f.py --scale small
 
-The target network is trained with label flips from the attack's own initial weights; the candidates are images of the target class
-from the held-out half, with the other label. The baseline adds random ones of the same candidates.
+The target network is trained with label flips from the attack's own initial weights; the candidates are images of the target
+class from the held-out half, with the other label. The baseline adds random ones of the same candidates.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from smoothing import RUNS, parse
 
 from convexpoison import neural
 from convexpoison.datasets.images import load_images
+from convexpoison.neural.full_batch import class_accuracy, train_full_batch
 from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
 from convexpoison.neural.model_targeted_result import ModelTargetedPoison
-from convexpoison.neural.network_victim import NetworkVictim, class_accuracy
 from convexpoison.neural.networks import mlp
+from convexpoison.neural.victim import NeuralVictim
 
 TARGET, LABEL = 0, 1
 """Places of the digits 1 and 7 among the classes."""
@@ -52,7 +53,7 @@ class Size:
 
 SIZES = {
     "smoke": Size("digits", None, (32, 16), 30, (4, 8), 2, 3, 3, share=0.4),
-    "small": Size("mnist", 800, (64, 32), 30, (10,), 3, 5, 3),
+    "small": Size("mnist", 2_000, (64, 32), 30, (10,), 3, 5, 3),
     "paper": Size("mnist", None, (128, 64), 100, (1, 10), 5, 10, 5, device="cuda"),
 }
 
@@ -61,7 +62,9 @@ SIZES = {
 class Case:
     """One attacker: initial weights, the clean half, candidates, test images, the target network and the poison."""
 
-    victim: NetworkVictim
+    victim: NeuralVictim
+    seed: int
+    device: str
     data: Rows
     candidates: Rows
     test: Rows
@@ -71,7 +74,10 @@ class Case:
 
     def with_poison(self, poison: Rows) -> float:
         """Accuracy on the target class when the victim begins with the weights that the attacker knows."""
-        return class_accuracy(self.victim.fit(*joined(self.data, poison)), *self.test, TARGET)
+        rows = joined(self.data, poison)
+        return class_accuracy(
+            train_full_batch(self.victim, *rows, random_state=self.seed, device=self.device), *self.test, TARGET
+        )
 
 
 def joined(data: Rows, poison: Rows) -> Rows:
@@ -94,16 +100,17 @@ def cases(size: Size, scale: str) -> Iterator[Case]:
         (images.X_test, images.y_test),
     )
     recipe = neural.Recipe(size.epochs, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2)
+    victim = NeuralVictim(partial(mlp, 2, widths=size.widths), neural.Standard(), recipe)
     RUNS.mkdir(exist_ok=True)
     for seed in range(size.attackers):
-        victim = NetworkVictim(partial(mlp, 2, widths=size.widths), recipe, random_state=seed, device=size.device)
-        target = victim.fit(*joined(data, random_flips(candidates, round(size.target_rounds * len(candidates[1])))))
+        flips = random_flips(candidates, round(size.target_rounds * len(candidates[1])))
+        target = train_full_batch(victim, *joined(data, flips), random_state=seed, device=size.device)
         for copies in size.copies:
             result = model_targeted(
                 target, data, candidates, victim=victim, max_points=round(size.share * len(data[1])), copies=copies,
-                test=test, target_class=TARGET, checkpoint=RUNS / f"mtp_appendix_f_{scale}_{seed}_{copies}.npz",
+                test=test, target_class=TARGET, random_state=seed, device=size.device, checkpoint=RUNS / f"mtp_appendix_f_{scale}_{seed}_{copies}.npz",
             )  # fmt: skip
-            yield Case(victim, data, candidates, test, copies, target, result)
+            yield Case(victim, seed, size.device, data, candidates, test, copies, target, result)
 
 
 def known(size: Size, case: Case) -> dict[str, Any]:
@@ -111,7 +118,7 @@ def known(size: Size, case: Case) -> dict[str, Any]:
     trace, n = case.result.trace, case.result.n_points
     flips = np.array([case.with_poison(random_flips(case.candidates, n, draw)) for draw in range(size.draws)])
     return {
-        "initialisation": case.victim.random_state,
+        "initialisation": case.seed,
         "copies": case.copies,
         "points": f"{n} ({n / len(case.data[1]):.0%})",
         "distinct": np.unique(case.result.chosen).size,
@@ -132,11 +139,11 @@ def unknown(size: Size, case: Case) -> list[dict[str, Any]]:
     for share in (0.5, 1.0):
         m = round(share * n)
         poisons = {
-            "attack": first(case.result.poison, m), "random flips": random_flips(case.candidates, m, case.victim.random_state)
+            "attack": first(case.result.poison, m), "random flips": random_flips(case.candidates, m, case.seed)
         }  # fmt: skip
-        row: dict[str, Any] = {"attacker": case.victim.random_state, "copies": case.copies, "points": m}
+        row: dict[str, Any] = {"attacker": case.seed, "copies": case.copies, "points": m}
         for name, poison in poisons.items():
-            found = retrained_accuracies(case.victim, case.data, poison, case.test, TARGET, seeds)
+            found = retrained_accuracies(case.victim, case.data, poison, case.test, TARGET, seeds, device=size.device)
             row[name] = f"{found.mean():.3f} ± {found.std(ddof=1) / np.sqrt(found.size):.3f}"
         rows.append(row)
     return rows
@@ -147,15 +154,13 @@ def variance(size: Size, case: Case) -> list[dict[str, Any]]:
     X, y = joined(case.data, random_flips(case.candidates, round(size.share * len(case.data[1]))))
     rows = []
     for batch in (32, 128, len(y)):
-        victim = replace(case.victim, recipe=replace(case.victim.recipe, batch_size=batch), batched=True)
-        ways = {
-            "batches": lambda k, v=victim: v.fit(X, y, order=k),
-            "weights": lambda k, v=victim: v.fit(X, y, initialisation=k),
-        }
+        victim = replace(case.victim, recipe=replace(case.victim.recipe, batch_size=batch))
         row = {"batch size": batch if batch < len(y) else "all"}
-        for name, way in ways.items():
-            found = [class_accuracy(way(k), *case.test, TARGET) for k in range(4)]
-            row[f"four runs with other {name}"] = ", ".join(f"{a:.3f}" for a in found)
+        for name, seeds in (("batches", [(0, k) for k in range(4)]), ("weights", [(k, 0) for k in range(4)])):
+            nets = (victim.refit(victim.build(w), X, y, random_state=o, device=size.device).network for w, o in seeds)
+            row[f"four runs with other {name}"] = ", ".join(
+                f"{class_accuracy(net, *case.test, TARGET):.3f}" for net in nets
+            )
         rows.append(row)
     return rows
 
@@ -186,10 +191,10 @@ def main() -> None:
     assert start is not None
     plot(size, start, scale)
     words = [
-        f"From `python experiments/mtp_appendix_f.py --scale {scale}`. {size.data} 1-7, target class 1; {len(start.data[1]):,} clean "
-        f"rows, {len(start.candidates[1]):,} candidates; perceptron with hidden layers {size.widths}, {size.epochs} full-batch steps "
-        f"of Adam. The target network is trained with {size.target_rounds:g} times all candidates. The paper names no widths, "
-        "numbers of steps or target, and its figures have no numbers.",
+        f"From `python experiments/mtp_appendix_f.py --scale {scale}`. {size.data} 1-7, target class 1; "
+        f"{len(start.data[1]):,} clean rows, {len(start.candidates[1]):,} candidates; perceptron with hidden layers "
+        f"{size.widths}, {size.epochs} full-batch steps of Adam. The target network is trained with {size.target_rounds:g} "
+        "times all candidates. The paper names no widths, numbers of steps or target, and its figures have no numbers.",
     ]
     name = f"mtp_appendix_f_{{}}_{scale}".format
     pages = [

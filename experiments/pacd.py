@@ -89,7 +89,7 @@ def settings(scale: str) -> neural.BilevelSettings | str:
     few = scale == "smoke"
     return neural.BilevelSettings(
         epochs=1 if few else 8, steps_per_epoch=2 if few else 10, reinitialize_every=1 if few else 2,
-        lower_steps=1 if few else 5, system_steps=2 if few else 5, hypergradient="cg", damping=1e-2, batch_size=200,
+        lower_steps=1 if few else 5, system_steps=2 if few else 5, hypergradient="cg", damping=1.0, batch_size=200,
         batch_poison=20, batch_validation=40, draws=4 if few else 8, warm_up=5 if few else 60,
     )  # fmt: skip
 
@@ -178,8 +178,8 @@ def _words(scale: str) -> list[str]:
     return [
         f"Reduced: {size.n_train:,} images, of which {size.validation:.0%} are set aside for the attacker; "
         f"{size.seeds} seeds; {size.certified} test images of the target class at most, {size.draws:,} draws each. "
-        f"The attack takes {how.epochs * (how.steps_per_epoch or 0)} outer steps with conjugate gradients. Compare the falls, not the values.",
-        "± is the standard deviation over the seeds of retraining; the attack is made once.",
+        f"The attack takes {how.epochs * (how.steps_per_epoch or 0)} outer steps with conjugate gradients.",
+        "± is the standard deviation over the seeds of retraining; the attack is made once. Compare the falls, not the values.",
     ]
 
 

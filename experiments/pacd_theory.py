@@ -1,4 +1,4 @@
-"""PACD's theory: two isotropic Gaussians (Appendix D.2, Table 6) and Theorem 1, in closed form, by the exact attack, by brute force.
+"""PACD's theory, two isotropic Gaussians (D.2, Table 6) and Theorem 1: in closed form, by the exact attack, by brute force.
 
     python experiments/pacd_theory.py --scale paper
 
@@ -176,8 +176,9 @@ def main() -> None:
     )
     words = [
         f"{command} Average certified radius of the negative class after the attack; {size.points} points a class in one "
-        "dimension, 200 test points. Case 2 exists beyond the threshold on eps alone: below it, descent from the right ends in "
-        "Case 1 as well. The global search is differential evolution over all perturbations.",
+        "dimension, 200 test points. Case 2 exists beyond the threshold on eps alone: below it, descent from the right ends "
+        "in Case 1 as well. The global search is differential evolution over all perturbations, which knows nothing of the "
+        "theorem; just beyond the threshold Case 2's basin is a sliver of the box, which it may miss.",
     ]
     print(page, write(f"pacd_theory_theorem_{scale}", "Theorem 1 of PACD", words, theorem_1(size)), sep="\n")
 
