@@ -29,11 +29,12 @@ from tqdm import tqdm
 
 from convexpoison.approximate.least_residual import LeastResidual
 from convexpoison.attacks.conditions import inside
+from convexpoison.attacks.projection import Projection
 from convexpoison.attacks.task import Poison, Status, Task
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem
-from convexpoison.targets.rows import appended, error_rate
+from convexpoison.targets.rows import appended, error_rate, is_whole
 
 Keep = Literal["distance", "residual", "error"]
 
@@ -212,10 +213,20 @@ class _Cone(_Search):
             return None
         if any(x.value is None for x in variables):
             raise SolverError(f"Clarabel has no answer for the KKT attack: {model.status}; rescale the features")
-        points = np.clip([x.value for x in variables], self.task.space.lower, self.task.space.upper)
+        points = self._settled(np.array([x.value for x in variables]))
         left = self._start - np.append((counts * labels) @ points, self._has_intercept * float(counts @ labels))
         left[-1] *= self._scale
         return float(np.linalg.norm(left)), points
+
+    def _settled(self, points: FloatArray) -> FloatArray:
+        """The solver's points, which lie in the space but for its tolerance, moved inside."""
+        space = self.task.space
+        points = np.clip(points, space.lower, space.upper)
+        if not space.contains(points).all():
+            points = Projection(space)(points)
+        if not space.contains(points).all():
+            raise SolverError("Clarabel's points for the KKT attack lie outside the space; rescale the features")
+        return points
 
     @cached_property
     def _start(self) -> FloatArray:
@@ -281,8 +292,8 @@ def _check(task: Task, n_splits: int, keep: str, n_starts: int) -> None:
     if not loss.classification:
         raise ValueError("the KKT attack splits its budget over two labels; this victim is a regression")
     for name, value, least in (("n_splits", n_splits, 2), ("n_starts", n_starts, 1)):
-        if value != int(value) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")
+        if not is_whole(value, least):
+            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     if keep not in ("distance", "residual", "error"):
         raise ValueError(f"keep must be 'distance', 'residual' or 'error'; got {keep!r}")
     if keep == "error" and task.rows is None:

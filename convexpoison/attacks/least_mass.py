@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from convexpoison.attacks.task import Poison, Task
-from convexpoison.model import LinearModel
 from convexpoison.targets.least_mass import least_mass as search
 
 
-def least_mass(
-    task: Task, *, flip: Any = None, start: LinearModel | None = None, n_starts: int = 2, max_iter: int = 60
-) -> Poison:
+def least_mass(task: Task, *, flip: Any = None, start: Any = None, n_starts: int = 2, max_iter: int = 60) -> Poison:
     """The poison of :func:`convexpoison.targets.least_mass`, which has the options.
 
     Parameters
@@ -25,7 +22,8 @@ def least_mass(
     Returns
     -------
     Poison
-        ``info``: "tight_bound", certified for the model that the points induce, and "clean_loss" of that model.
+        ``info``: "tight_bound", certified (interval arithmetic) for the model that the points induce, and "clean_loss" of
+        that model.
     """
     found = search(
         task.goal,  # type: ignore[arg-type]  # the search says what it takes

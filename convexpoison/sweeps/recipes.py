@@ -99,6 +99,13 @@ def make(recipe: Any, rows: Rows, victim: Victim | None, random_state: int) -> A
     return RECIPES[name](rows, victim, random_state, **options)
 
 
+def makes_goal(recipe: Any) -> bool:
+    """Whether a target is an outcome and no model: a goal, or a recipe for one."""
+    if isinstance(recipe, Mapping):
+        return any(name in RECIPES and name not in _MODELS for name in recipe)
+    return callable(recipe)
+
+
 def check_recipe(what: str, recipe: Any, rows: Rows, victim: Victim | None) -> None:
     """Refuse a recipe that does not exist, or with other options than it has.
 
@@ -135,19 +142,24 @@ def _label_flip(
     *,
     error: float,
     flip: str = "held_out",
+    evaluate: str | None = None,
     quantiles: Any = targets.QUANTILES,
     copies: Any = targets.COPIES,
     improved: bool = False,
 ) -> LinearModel:
-    """:func:`convexpoison.targets.label_flip`, which flips rows held out from training, or the test rows as MTP does."""
-    if flip not in ("held_out", "test") or (flip == "test" and data.test is None):
-        raise ValueError(f"flip must be 'held_out', or 'test' where there are test rows; got {flip!r}")
+    """:func:`convexpoison.targets.label_flip`, which flips a sixth of the training rows, or the test rows as MTP does.
+
+    The error is measured on the rows that are flipped, and on the test rows only where ``evaluate`` is "test".
+    """
+    for name, given, other in (("flip", flip, "held_out"), ("evaluate", evaluate, None)):
+        if given not in (other, "test") or (given == "test" and data.test is None):
+            raise ValueError(f"{name} must be {other!r}, or 'test' where there are test rows; got {given!r}")
     return targets.label_flip(
         victim,
         data.train,
         error=error,
         flip=data.test if flip == "test" else None,
-        evaluate=data.test,
+        evaluate=data.test if evaluate == "test" else None,
         quantiles=quantiles,
         copies=copies,
         improved=improved,

@@ -44,7 +44,7 @@ def sweep(
         - ``loss``, ``C`` or ``C_R``, ``intercept``, ``intercept_scaling``: the victim; or ``victim``, a
           :class:`~convexpoison.Victim` or a dict of those. Read from the target where it is an estimator and none is given;
         - ``target``: models or goals, or recipes. For models ``{"label_flip": {"error": 0.1}}`` (also ``flip``: "held_out" or
-          "test", ``quantiles``, ``copies``, ``improved``; :func:`convexpoison.targets.label_flip`) and
+          "test", ``evaluate``: "test", ``quantiles``, ``copies``, ``improved``; :func:`convexpoison.targets.label_flip`) and
           ``{"subpopulation": {"rank": 0}}`` (also ``label``, ``n_clusters``, ``min_rows``, ``improved``;
           :func:`convexpoison.targets.subpopulation_target`). For goals, on test rows, ``{"error_rate": {"rate": 0.2}}``,
           ``{"flip": {"row": 3}}`` and ``{"misclassify": {"rows": [3, 8]}}``;

@@ -2,10 +2,12 @@
 
 - :func:`label_flip`: train on rows with wrong labels, as MTP does, in its original and its improved way;
 - :func:`subpopulations`, :func:`subpopulation`: whom to attack; :func:`subpopulation_target`: the label flip for one of them;
+- :func:`label_flips` and :func:`cheapest`: all targets that a label flip chooses from, and the one that costs least;
 - :func:`least_mass`: the model that reaches a goal with the fewest points that a search finds.
 """
 
-from convexpoison.targets.label_flip import COPIES, QUANTILES, Candidate, label_flip
+from convexpoison.targets.cheapest import cheapest
+from convexpoison.targets.label_flip import COPIES, QUANTILES, Candidate, label_flip, label_flips
 from convexpoison.targets.least_mass import LeastMassTarget, least_mass
 from convexpoison.targets.subpopulations import (
     Subpopulation,
@@ -22,7 +24,9 @@ __all__ = [
     "LeastMassTarget",
     "Subpopulation",
     "best_classified",
+    "cheapest",
     "label_flip",
+    "label_flips",
     "least_mass",
     "subpopulation",
     "subpopulation_target",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from convexpoison.data import TrainingData
-from convexpoison.goals import ErrorRate, Flip, Misclassify
+from convexpoison.goals import ErrorRate, Flip, Misclassify, rows_asked
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 
@@ -43,7 +42,7 @@ class Aim:
         rows = steer
         if not isinstance(goal, ErrorRate):
             rows = TrainingData.from_user(goal.half_spaces(data), classes=(-1.0, 1.0), both_classes=False)
-        n_wrong = ceil(goal.rate * rows.n_samples - 1e-9) if isinstance(goal, ErrorRate) else rows.n_samples
+        n_wrong = rows_asked(goal.rate, rows.n_samples) if isinstance(goal, ErrorRate) else rows.n_samples
         unit = float(np.median(np.abs(clean.decision_function(rows.X)))) or 1.0
         return cls(rows.X, rows.y, max(1, n_wrong), unit)
 
@@ -51,10 +50,6 @@ class Aim:
         """Of all rows, shape (n_rows,)."""
         d = self.X.shape[1]
         return np.asarray(self.y * (np.asarray(self.X @ theta[:d]).reshape(-1) + theta[d:].sum()))
-
-    def reached(self, theta: FloatArray) -> bool:
-        """Whether as many rows are wrong as should be."""
-        return bool(np.count_nonzero(self.margins(theta) <= 0.0) >= self.n_wrong)
 
     def share_wrong(self, theta: FloatArray, temperature: float) -> tuple[float, FloatArray]:
         """The share of wrong rows, each counted by a sigmoid of its margin, and its gradient."""

@@ -86,7 +86,6 @@ class Climber:
         self._clean = self._response.theta.copy()
         self._data, self._aim, self._reached, self._clock = data, aim, reached, clock
         self._lower, self._extent = space.lower, space.upper - space.lower
-        self.n_evaluations = 0
 
     # ---------------------------------------------------------------- starts
 
@@ -156,7 +155,6 @@ class Climber:
             accepted = True
         except TimeoutError:
             pass
-        self.n_evaluations += used
         return best, accepted
 
     @property

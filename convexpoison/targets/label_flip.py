@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison.data import TrainingData
+from convexpoison.goals import rows_asked
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
-from convexpoison.targets.rows import appended, error_rate, held_out
+from convexpoison.targets.rows import appended, error_rate, held_out, n_wrong
 from convexpoison.victim import Victim
 
 QUANTILES = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60)
@@ -77,7 +78,9 @@ def label_flip(
     error : float
         Wanted error rate, a fraction.
     flip : pair (X, y), optional
-        Rows to flip; one sixth of the training rows, drawn at random, where not given. MTP flips its test rows.
+        Rows to flip; one sixth of the training rows, drawn at random, where not given. These stay in the clean data with
+        their right labels as well, since the victim trains on all of its rows whatever the attacker does; the errors are then
+        errors on training rows. MTP flips its test rows.
     evaluate : pair (X, y), optional
         Rows on which the error is measured; those of ``flip`` where not given.
     quantiles : sequence of float
@@ -100,6 +103,41 @@ def label_flip(
     ValueError
         If no combination reaches the error.
     """
+    found = label_flips(
+        victim,
+        data,
+        error=error,
+        flip=flip,
+        evaluate=evaluate,
+        quantiles=quantiles,
+        copies=copies,
+        improved=improved,
+        random_state=random_state,
+        progress=progress,
+    )
+    return min(found, key=lambda candidate: candidate.clean_loss)
+
+
+def label_flips(
+    victim: Victim,
+    data: Any,
+    *,
+    error: float,
+    flip: Any = None,
+    evaluate: Any = None,
+    quantiles: Sequence[float] = QUANTILES,
+    copies: Sequence[int] = COPIES,
+    improved: bool = False,
+    random_state: int | None = 0,
+    progress: bool | None = None,
+) -> list[Candidate]:
+    """All targets that :func:`label_flip`, which has the parameters, chooses from.
+
+    Raises
+    ------
+    ValueError
+        If no combination reaches the error.
+    """
     if not 0 < error <= 1:
         raise ValueError(f"error is a fraction between 0 and 1, 0 left out; got {error}")
     if not victim.loss.classification:
@@ -115,7 +153,7 @@ def label_flip(
             f"no label flip reaches an error rate of {error:g} (tried {len(quantiles)} quantiles and {len(copies)} numbers of "
             "copies); ask for a smaller error, more copies or larger quantiles"
         )
-    return min(found, key=lambda candidate: candidate.clean_loss)
+    return found
 
 
 def _check_grid(quantiles: Sequence[float], copies: Sequence[int]) -> None:
@@ -154,7 +192,7 @@ class _Search:
             below = _below(margins, quantile)
             for k in sorted(copies):
                 candidate = self._candidate(below, k, quantile)
-                if candidate.error >= self.error:
+                if self._errs_enough(candidate):
                     found.append(candidate)
                     break
         return found
@@ -167,9 +205,12 @@ class _Search:
             for k in copies:
                 candidate = self._candidate(_below(self._margins(model), quantile), k, quantile)
                 model = candidate.model
-                if candidate.error >= self.error:
+                if self._errs_enough(candidate):
                     found.append(candidate)
         return found
+
+    def _errs_enough(self, candidate: Candidate) -> bool:
+        return n_wrong(candidate.model, self.judge) >= rows_asked(self.error, self.judge.n_samples)
 
     def _shown(self, quantiles: Sequence[float]) -> Any:
         hidden = None if self.progress is None else not self.progress

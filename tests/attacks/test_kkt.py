@@ -207,3 +207,35 @@ def test_bad_input(changes, options, message):
         changes = changes | {"target": cp.LinearModel([5.0, 5.0, 5.0], 0.0)}
     with pytest.raises(ValueError, match=message):
         kkt(replace(task, **changes), **options)
+
+
+@pytest.mark.parametrize("part", ["ball", "slab", "both"])
+def test_points_lie_in_the_space_where_the_solver_is_rough(part, monkeypatch):
+    """Only the box was seen to: a solver that stops early leaves points outside balls and slabs."""
+    space = cp.Space.box(-1, 1, 3)
+    if part != "slab":
+        space = space.with_ball(np.zeros(3), 0.7)
+    if part != "ball":
+        space = space.with_slab(np.array([1.0, 1.0, 1.0]), -1.0, 1.0)
+    solve = cvxpy.Problem.solve
+
+    def rough(self, **options):
+        value = solve(self, **options)
+        for variable in self.variables():
+            if variable.shape == (3,):
+                variable.value = variable.value * 1.01
+        return value
+
+    exact = kkt(small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(cvxpy.Problem, "solve", rough)
+        found = kkt(small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
+    assert space.contains(exact.points).all() and space.contains(found.points).all()
+    assert not space.contains(1.01 * exact.points).all()  # so rough points do lie outside
+    np.testing.assert_allclose(found.points, exact.points, atol=0.02)
+
+
+@pytest.mark.parametrize("options", [{"n_splits": "a"}, {"n_starts": None}, {"n_splits": np.inf}])
+def test_counts_that_are_no_numbers_are_refused(options):
+    with pytest.raises(ValueError, match="must be a whole number of at least"):
+        kkt(small_task(cp.Victim("hinge", C=0.5)), **options)

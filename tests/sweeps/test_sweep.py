@@ -19,6 +19,7 @@ from joblib import parallel_config
 import convexpoison as cp
 from convexpoison.datasets import Dataset
 from convexpoison.sweeps import SweepResult
+from convexpoison.sweeps.recipes import Rows, make
 
 pandas = pytest.importorskip("pandas")
 
@@ -50,7 +51,7 @@ def test_attacks_are_those_of_attack_itself(digits: Dataset, tmp_path: Path) -> 
     result = cp.sweep(grid, store=tmp_path, keep_results=True)
     assert len(result) == 2 and not result.failed
     for k, victim in enumerate([cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C=1.0, intercept="free")]):
-        target = cp.targets.label_flip(victim, digits.train, error=0.1, evaluate=digits.test, random_state=3).model
+        target = cp.targets.label_flip(victim, digits.train, error=0.1, random_state=3).model
         direct = cp.attack(
             target, digits.train, victim=victim, space=digits.space, test_data=digits.test, max_points=4, random_state=3
         )
@@ -100,6 +101,35 @@ def test_an_attack_on_a_goal_with_an_option_of_its_method(digits: Dataset) -> No
     )  # fmt: skip
     assert found["n_points"] == direct.n_points == 6
     assert found["induced_bound.value"] == direct.induced_bound.value
+
+
+def test_the_usual_method_for_a_goal_has_its_options() -> None:
+    grid = {"dataset": ["digits_17"], "C_R": [0.05], "target": [{"error_rate": {"rate": 0.05}}], "max_iter": [5]}
+    result = cp.sweep(grid | {"n_starts": [1], "seed": [0]})
+    assert not result.failed, result.failed[0].error
+    named = cp.sweep(grid | {"n_starts": [1], "seed": [0], "method": ["least_mass"]})
+    assert result.to_frame()["n_points"].tolist() == named.to_frame()["n_points"].tolist()
+    with pytest.raises(ValueError, match="unknown parameter max_iter"):
+        cp.sweep(grid | {"target": [FLIP], "max_points": [1]})
+    with pytest.raises(TypeError, match="choose"):
+        cp.sweep(grid | {"choose": ["random"]})
+
+
+def test_test_rows_judge_a_target_only_where_asked(digits: Dataset) -> None:
+    victim = cp.Victim("hinge", C_R=0.05)
+    for options, rows in (
+        ({}, {}),
+        ({"evaluate": "test"}, {"evaluate": digits.test}),
+        ({"flip": "test"}, {"flip": digits.test}),
+    ):
+        recipe = {"label_flip": {"error": 0.1, **options}}
+        made = make(recipe, Rows(digits.train, digits.test), victim, 0)
+        direct = cp.targets.label_flip(victim, digits.train, error=0.1, **rows).model
+        np.testing.assert_array_equal(made.coef, direct.coef)
+    without = Rows(digits.train)
+    for options in ({"evaluate": "test"}, {"flip": "test"}, {"evaluate": "held_out"}):
+        with pytest.raises(ValueError, match="where there are test rows"):
+            make({"label_flip": {"error": 0.1, **options}}, without, victim, 0)
 
 
 def test_a_subpopulation(digits: Dataset) -> None:
