@@ -29,7 +29,9 @@ from convexpoison.victim import Victim
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""
-_SEVERAL = "the defender ends with several lambdas (info['lambda']), which no Victim has: the model is what the victim given learns"
+_SEVERAL = (
+    "the defender ends with several lambdas (info['lambda']), which no Victim has: the model is the given victim's"
+)
 
 
 def minimax(
