@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import click
 
 from convexpoison.api import TOWARDS_A_MODEL
+from convexpoison.api import attack as attack_function
 from convexpoison.attacks.task import METHODS
 from convexpoison.cli.input import Task, load_task, read_rows
 from convexpoison.cli.options import (
@@ -72,17 +74,15 @@ def attack(
     convexpoison attack --dataset mnist_17 --target-error 0.15
     convexpoison attack --data rows.csv --label y --target wanted.joblib --out run.npz
     convexpoison attack --dataset mnist_17 --goal-flip-row 3
-    convexpoison attack --dataset mnist_17 --goal-error 0.1 --method min_max --max-points 400 --option copies=4
+    convexpoison attack --dataset mnist_17 --goal-error 0.1 --method min_max --max-points 400 --option learner=dual_averaging
     """
-    import convexpoison as cp
-
     if options and method is None:
         raise click.UsageError("--option sets something of a method; name it with --method")
     settings = {} if method is None else method_settings(method, options)
     task = load_task(**what)
     if validation is not None:
         settings["validation"] = read_rows(validation, what["label"])
-    result = cp.attack(
+    result = attack_function(
         task.target,
         task.train,
         victim=task.victim,
@@ -100,10 +100,11 @@ def attack(
     tell(result, task, out, plot, as_json)
 
 
-def method_settings(method: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """What ``--option`` says, checked against the method's function."""
+def method_settings(method: str, options: tuple[str, ...], without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What ``--option`` says, checked against the method's function; what all methods share has options of its own."""
     if method in METHODS:
-        return read_settings(options, METHODS[method].load(), f"method {method}")
+        shared = tuple(signature(attack_function).parameters)
+        return read_settings(options, METHODS[method].load(), f"method {method}", without=(*shared, *without))
     if options:
         raise click.UsageError(f"--option {options[0]}: method {method} takes none")
     return {}

@@ -93,7 +93,9 @@ def certify(
     chosen: dict[str, Any] = {}
     if data_dependent:
         classifier, chosen = _with_memory(classifier, sigma_options)
-    extra: dict[str, Any] = {name: value for name, value in (("bound", bound), ("tolerance", tolerance)) if value is not None}
+    extra: dict[str, Any] = {
+        name: value for name, value in (("bound", bound), ("tolerance", tolerance)) if value is not None
+    }
     extra |= {"two_sided": True} if two_sided else {}
     digest = sha256(weights.read_bytes()).hexdigest()
     about = {"images": words, "network": network, "weights_sha256": digest} | {

@@ -53,9 +53,7 @@ def minimax(
     import convexpoison as cp
 
     settings: dict[str, Any] = {"tune": None if tune == "none" else tune}
-    if any(option.partition("=")[0].strip() == "tune" for option in options):
-        raise click.UsageError("tune has an option of its own: --tune")
-    settings |= method_settings("minimax", options)
+    settings |= method_settings("minimax", options, without=("tune",))
     out, plot, as_json = (what.pop(name) for name in ("out", "plot", "as_json"))
     task, validation = _task(seed=seed, **what)
     result = cp.attack(

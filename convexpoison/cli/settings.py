@@ -62,7 +62,8 @@ def read_settings(
         name, equals, text = (part.strip() for part in pair.partition("="))
         name = name.replace("-", "_")
         if not equals or name not in known:
-            raise click.UsageError(f"{flag} {pair}: {what} takes NAME=VALUE with NAME of {', '.join(known) or 'none'}")
+            takes = f"NAME=VALUE, with a name of {', '.join(known)}" if known else "no further settings"
+            raise click.UsageError(f"{flag} {pair}: {what} takes {takes}")
         if name in found:
             raise click.UsageError(f"{flag} {pair}: {name} is given twice")
         value, hint = _value(flag, pair, text), hints[name]

@@ -111,3 +111,10 @@ def test_no_two_balls_of_different_labels_ever_overlap(queries: list, norm: int)
         apart = np.linalg.norm(balls.points - balls.points[i], ord=norm, axis=1)
         other = balls.labels != balls.labels[i]
         assert (balls.radii[other] + balls.radii[i] <= apart[other] * (1 + 1e-15)).all()
+
+
+def test_minus_zero_is_zero() -> None:
+    balls = _one()
+    assert balls.place(np.array([-0.0, 0.0])) == 0
+    with pytest.raises(ValueError, match="not stored yet"):
+        balls.put(np.array([0.0, -0.0]), 1, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -127,3 +129,32 @@ def test_a_sample_size_from_other_draws_keeps_the_level() -> None:
     assert len(np.unique(chosen)) > 1
     k = rng.binomial(chosen, p)
     assert (bounds.clopper_pearson_lower(k, chosen, alpha) > p).mean() <= _allowed(alpha)
+
+
+def _exact_bernstein(z: list[Fraction], alpha: float) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """Hoeffding's and Bernstein's lower bounds of exact numbers, in 60 digits."""
+    n, total, squares = len(z), sum(z, Fraction(0)), sum((v * v for v in z), Fraction(0))
+    variance = (squares - total * total / n) / (n - 1)
+    with mpmath.workdps(60):
+        mean, s2 = (mpmath.mpf(v.numerator) / v.denominator for v in (total / n, variance))
+        log = mpmath.log(2 / mpmath.mpf(alpha))
+        hoeffding = mean - mpmath.sqrt(-mpmath.log(mpmath.mpf(alpha)) / (2 * n))
+        return hoeffding, mean - mpmath.sqrt(2 * s2 * log / n) - 7 * log / (3 * (mpmath.mpf(n) - 1))
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.3])
+@pytest.mark.parametrize("spread", [0.0, 1e-12, 1e-9, 1e-7, 1e-3])
+@pytest.mark.parametrize("middle", [1.0 - 1e-6, 0.7, 0.1])
+def test_bounds_from_sums_are_safe_where_the_variance_cancels(middle: float, spread: float, alpha: float) -> None:
+    """Nearly equal values: ``squares - total**2 / n`` is nothing but rounding. Against the same bounds in exact numbers."""
+    rng, n = np.random.default_rng(5), 10_000
+    z = np.clip(middle + spread * rng.standard_normal(n), 0.0, 1.0)
+    total, squares = np.cumsum(z)[-1], np.cumsum(z * z)[-1]  # one after the other, as the draws are added
+    hoeffding, bernstein = _exact_bernstein([Fraction(float(v)) for v in z], alpha)
+    found = bounds.bernstein_lower(total, squares, n, alpha)
+    assert found <= max(bernstein, 0)
+    assert found >= bernstein - 1e-6  # and little is lost
+    assert bounds.hoeffding_lower(total, n, alpha) <= max(hoeffding, 0)
+    _, other = _exact_bernstein([1 - Fraction(float(v)) for v in z], alpha)
+    tops, sums = np.array([0]), (np.array([[n, total]]), np.array([[n, squares]]), np.array([n]))
+    assert bounds.upper_of_others("bernstein", *sums, tops, alpha)[0] >= 1 - max(other, 0)

@@ -182,6 +182,68 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(halfspace: Any, tmp_pat
         evaluate(classifier(), X[1:], y[1:], path=tmp_path / "cut.tsv", **(settings | {"idx": idx[1:]}))
 
 
+@pytest.mark.parametrize("with_memory", [False, True])
+def test_a_run_without_a_seed_goes_on_with_the_one_in_the_file(
+    halfspace: Any, tmp_path: Path, with_memory: bool
+) -> None:
+    from convexpoison.neural import MemoryClassifier, SmoothedClassifier, evaluate
+
+    X = np.random.default_rng(0).random((6, 2)).astype(np.float32)
+    y, settings = (X[:, 0] > 0.5).astype(int), {"n0": 50, "n": 400, "progress": False}
+
+    def classifier(seed: Any = None) -> Any:
+        base = SmoothedClassifier(halfspace([8.0, 0.0], -4.0), 0.25, random_state=seed)
+        return MemoryClassifier(base, None) if with_memory else base
+
+    first = classifier()
+    whole = evaluate(first, X, y, **settings)
+    with pytest.raises(_Killed):
+        evaluate(_dies_after(first, 3), X, y, path=tmp_path / "cut.tsv", **settings)
+    second = classifier()
+    resumed = evaluate(second, X, y, path=tmp_path / "cut.tsv", **settings)
+    np.testing.assert_array_equal(resumed.radius, whole.radius)
+    assert resumed.settings["seed"] == whole.settings["seed"]
+    again = evaluate(second, X, y, **settings)
+    np.testing.assert_array_equal(again.radius, whole.radius)  # the seed is the classifier's from now on
+    with pytest.raises(ValueError, match="seed: "):
+        evaluate(classifier(1), X, y, path=tmp_path / "cut.tsv", **settings)
+    third = classifier()
+    seed = getattr(third, "classifier", third).seed
+    with pytest.raises(ValueError, match="n: 400 there, 500 now"):
+        evaluate(third, X, y, path=tmp_path / "cut.tsv", **(settings | {"n": 500}))
+    assert getattr(third, "classifier", third).seed == seed
+
+
+def test_what_is_done_is_looked_up_once_and_not_for_every_image(halfspace: Any, tmp_path: Path) -> None:
+    from convexpoison.neural import SmoothedClassifier, evaluate
+    from convexpoison.neural.records import RecordWriter
+
+    n = 3000
+    classifier = SmoothedClassifier(halfspace([8.0, 0.0], -4.0), 0.25, random_state=0)
+    X, y = np.zeros((n, 2), dtype=np.float32), np.zeros(n, dtype=int)
+    evaluate(classifier, X[:1], y[:1], path=tmp_path / "run.tsv", progress=False, n0=10, n=10)
+    _, settings = read_records(tmp_path / "run.tsv")
+    RecordWriter(tmp_path / "run.tsv", settings).write([(i, 0, 0, 0.1, 0.0, 0.25, 10) for i in range(1, n)])
+    iterations = 0
+
+    class Counted(np.ndarray):
+        def __iter__(self) -> Any:
+            nonlocal iterations
+            iterations += 1
+            return super().__iter__()
+
+    real = RecordWriter._continue
+
+    def counted(self: Any, settings: Any) -> None:
+        real(self, settings)
+        self.done["idx"] = self.done["idx"].view(Counted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordWriter, "_continue", counted)
+        assert len(evaluate(classifier, X, y, path=tmp_path / "run.tsv", progress=False, n0=10, n=10)) == n
+    assert iterations < 10
+
+
 def test_lengths_and_labels_are_checked(halfspace: Any) -> None:
     from convexpoison.neural import SmoothedClassifier, evaluate
 

@@ -65,7 +65,7 @@ def test_the_written_out_hessian_gives_finite_differences_of_the_retrained_outco
     assert found.value == pytest.approx(float(upper(solve(u), u)), rel=1e-12)
 
 
-@pytest.mark.parametrize(("solver", "steps", "rate"), [("cg", 12, 1.0), ("neumann", 300, 1.0), ("adam", 3000, 0.01)])
+@pytest.mark.parametrize(("solver", "steps", "rate"), [("cg", 12, 1.0), ("neumann", 300, 1.0), ("adam", 1200, 0.02)])
 def test_iterations_reach_the_exact_implicit_gradient(problem, solver, steps, rate):
     upper, lower, solve, u = problem
     exact = approx_grad(upper, lower, solve(u), u, solver="exact")
@@ -126,7 +126,7 @@ def test_conjugate_gradients_stop_at_negative_curvature():
 def test_a_series_that_diverges_says_so(problem):
     upper, lower, solve, u = problem
     with pytest.raises(ValueError, match="smaller learning_rate"):
-        approx_grad(upper, lower, solve(u), u, solver="neumann", steps=3000, learning_rate=100.0)
+        approx_grad(upper, lower, solve(u), u, solver="neumann", steps=300, learning_rate=100.0)
 
 
 def test_wrong_questions_are_refused(problem):

@@ -239,3 +239,23 @@ def test_with_the_optimised_sigma(halfspace: Any) -> None:
     assert ((found.sigma >= 0.25 / 4) & (found.sigma <= 0.5)).all()
     assert len(memory) == 2
     assert len(found.to_frame()) == 3
+
+
+def test_no_images_no_answers(halfspace: Any) -> None:
+    memory = MemoryClassifier(_line(halfspace), _by_image)
+    X = np.array([[0.9, 0.5]], dtype=np.float32)
+    some, none = memory.certify(X, **SMALL), memory.certify(X[:0], **SMALL)
+    assert len(memory) == 1
+    for name in ("prediction", "radius", "base_prediction", "base_radius", "sigma", "n", "corrected"):
+        assert getattr(none, name).shape == (0,)
+        assert getattr(none, name).dtype == getattr(some, name).dtype
+    assert memory.predict(X[:0]).shape == (0,)
+
+
+def test_an_image_with_minus_zero_is_the_one_with_zero(halfspace: Any) -> None:
+    memory = MemoryClassifier(_line(halfspace), None)
+    first = memory.certify(np.array([[0.9, 0.0]], dtype=np.float32), **SMALL)
+    again = memory.certify(np.array([[0.9, -0.0]], dtype=np.float32), **SMALL)
+    assert len(memory) == 1
+    assert again.radius[0] == first.radius[0]
+    assert memory.remembers(np.array([[0.9, -0.0]], dtype=np.float32))

@@ -14,14 +14,18 @@ import torch.nn.functional as F  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 
 from convexpoison.datasets.images import load_images  # noqa: E402
-from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies  # noqa: E402
+from convexpoison.neural.full_batch import class_accuracy, describe, train_full_batch  # noqa: E402
+from convexpoison.neural.model_targeted import MLP, flipped, model_targeted, random_flips, retrained_accuracies  # noqa: E402
 from convexpoison.neural.model_targeted_result import ModelTargetedPoison  # noqa: E402
-from convexpoison.neural.network_victim import NetworkVictim, class_accuracy  # noqa: E402
 from convexpoison.neural.networks import make_network, mlp  # noqa: E402
+from convexpoison.neural.objectives import Standard  # noqa: E402
 from convexpoison.neural.training import Recipe  # noqa: E402
+from convexpoison.neural.victim import NeuralVictim  # noqa: E402
 
-VICTIM = NetworkVictim(
-    partial(mlp, 2, widths=(32, 16)), Recipe(30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2)
+VICTIM = NeuralVictim(
+    partial(mlp, 2, widths=(32, 16)),
+    Standard(),
+    Recipe(30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2),
 )
 QUICK = replace(VICTIM, recipe=Recipe(5, optimizer="adam", learning_rate=1e-2, weight_decay=1e-2))
 
@@ -42,12 +46,12 @@ def task():
 
 @pytest.fixture(scope="module")
 def target(task):
-    return VICTIM.fit(*joined(task[0], random_flips(task[1], 96)))
+    return train_full_batch(VICTIM, *joined(task[0], random_flips(task[1], 96)))
 
 
 @pytest.fixture(scope="module")
 def quick_target(task):
-    return QUICK.fit(*joined(task[0], task[1]))
+    return train_full_batch(QUICK, *joined(task[0], task[1]))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def test_it_harms_the_target_class_more_than_random_flips(task, found):
     data, candidates, test = task
     attacked = class_accuracy(found.network, *test, 0)
     flips = [
-        class_accuracy(VICTIM.fit(*joined(data, random_flips(candidates, 48, s))), *test, 0) for s in range(3)
+        class_accuracy(train_full_batch(VICTIM, *joined(data, random_flips(candidates, 48, s))), *test, 0) for s in range(3)
     ]  # fmt: skip
     assert found.n_points == 48 and attacked == found.trace["target_accuracy"][-1]
     assert attacked <= min(flips) < found.trace["target_accuracy"][0]
@@ -87,9 +91,9 @@ def test_victims_with_other_weights_suffer_too(task, found):
     data, _, test = task
     seeds = [10, 11]
     accuracies = retrained_accuracies(VICTIM, data, found.poison, test, 0, seeds)
-    clean = [class_accuracy(VICTIM.fit(*data, initialisation=s), *test, 0) for s in seeds]
+    clean = [class_accuracy(train_full_batch(VICTIM, *data, random_state=s), *test, 0) for s in seeds]
     assert (accuracies < np.array(clean) - 0.1).all()
-    again = replace(VICTIM, random_state=10).fit(*joined(data, found.poison))
+    again = train_full_batch(VICTIM, *joined(data, found.poison), random_state=10)
     assert accuracies[0] == class_accuracy(again, *test, 0)
 
 
@@ -99,7 +103,7 @@ def test_each_choice_has_the_maximum_loss_difference(task, quick_target):
     found = quick(task, quick_target)
     for k, chosen in enumerate(found.chosen):
         rows = np.repeat(found.chosen[:k], found.counts[:k])
-        network = QUICK.fit(*joined(data, (X[rows], y[rows])))
+        network = train_full_batch(QUICK, *joined(data, (X[rows], y[rows])))
         with torch.no_grad():
             losses = [
                 F.cross_entropy(net(torch.from_numpy(X)).double(), torch.from_numpy(y), reduction="none")
@@ -118,21 +122,19 @@ def test_the_same_weights_give_the_same_poison_bit_by_bit(task, quick_target):
         np.testing.assert_array_equal(one.trace[name], two.trace[name])
     for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True):
         assert torch.equal(a, b)
-    other = quick(task, quick_target, victim=replace(QUICK, random_state=5))
+    other = quick(task, quick_target, random_state=5)
     assert not np.array_equal(one.trace["distance"], other.trace["distance"])
 
 
 def test_all_rows_are_in_every_step_and_training_starts_at_the_weights_of_the_seed(task):
-    """One step of plain gradient descent from the initial weights, by hand."""
+    """One step of plain gradient descent from the initial weights, by hand, for a recipe that asks for batches."""
     X, y = task[0]
     victim = replace(VICTIM, recipe=Recipe(1, batch_size=8, learning_rate=0.1, momentum=0.0, weight_decay=0.0))
-    network = make_network(victim.network, 0)
+    network = make_network(victim.network, 3)
     F.cross_entropy(network(torch.from_numpy(X)), torch.from_numpy(y)).backward()
-    for p, q in zip(network.parameters(), victim.fit(X, y).parameters(), strict=True):
+    trained = train_full_batch(victim, X, y, random_state=3)
+    for p, q in zip(network.parameters(), trained.parameters(), strict=True):
         torch.testing.assert_close(p.detach() - 0.1 * p.grad, q.detach(), atol=1e-6, rtol=1e-5)
-    batched = replace(victim, batched=True)
-    one, two = (next(batched.fit(X, y, order=k).parameters()) for k in (0, 1))
-    assert not torch.equal(one, two)
 
 
 def test_a_killed_attack_goes_on_where_it_was(task, quick_target, tmp_path, monkeypatch):
@@ -143,10 +145,10 @@ def test_a_killed_attack_goes_on_where_it_was(task, quick_target, tmp_path, monk
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return fit(self, *args, **kwargs)
+        return refit(self, *args, **kwargs)
 
-    fit = NetworkVictim.fit
-    monkeypatch.setattr(NetworkVictim, "fit", killed)
+    refit = NeuralVictim.refit
+    monkeypatch.setattr(NeuralVictim, "refit", killed)
     with pytest.raises(KeyboardInterrupt):
         quick(task, quick_target, checkpoint=path)
     monkeypatch.undo()
@@ -157,16 +159,18 @@ def test_a_killed_attack_goes_on_where_it_was(task, quick_target, tmp_path, monk
         np.testing.assert_array_equal(resumed.trace[name], undisturbed.trace[name])
     assert (np.diff(resumed.trace["seconds"]) > 0).all()
     with pytest.raises(ValueError, match="another attack"):
-        quick(task, quick_target, checkpoint=path, victim=replace(QUICK, random_state=1))
+        quick(task, quick_target, checkpoint=path, random_state=1)
     with pytest.raises(ValueError, match="another attack"):
         quick(task, quick_target, checkpoint=path, copies=1)
+    with pytest.raises(ValueError, match="more than max_points=2"):
+        quick(task, quick_target, checkpoint=path, max_points=2)
 
 
 def test_the_budget_and_the_closeness_end_it(task, quick_target):
     found = quick(task, quick_target, max_points=5, copies=3)
     assert found.counts.tolist() == [3, 2] and found.stop_reason == "budget"
     assert len(found.poison[1]) == 5
-    there = quick(task, QUICK.fit(*task[0]))
+    there = quick(task, train_full_batch(QUICK, *task[0]))
     assert there.stop_reason == "close" and there.n_points == 0 and there.trace["distance"].tolist() == [0.0]
     start = found.trace["max_loss_difference"][0]
     assert quick(task, quick_target, eps=start).n_points == 0
@@ -222,7 +226,7 @@ def test_no_candidates_are_refused(task, quick_target):
             model_targeted(quick_target, task[0], candidates, max_points=1, test=task[2], target_class=0)
 
 
-def test_the_identity_of_a_victim_is_the_same_in_every_process_and_tells_victims_apart():
-    assert VICTIM.identity() == replace(VICTIM, network=lambda: mlp(2, widths=(32, 16))).identity()
-    others = [replace(VICTIM, random_state=1), replace(VICTIM, batched=True), QUICK, NetworkVictim()]
-    assert len({v.identity() for v in (VICTIM, *others)}) == 5
+def test_the_description_of_a_victim_is_the_same_in_every_process_and_tells_victims_apart():
+    assert describe(VICTIM, 0) == describe(replace(VICTIM, network=lambda: mlp(2, widths=(32, 16))), 0)
+    told = {describe(VICTIM, 0), describe(VICTIM, 1), describe(QUICK, 0), describe(MLP, 0)}
+    assert len(told) == 4 and not any(" at 0x" in words for words in told)

@@ -422,3 +422,31 @@ def test_half_precision_on_cuda() -> None:
     full = SmoothedClassifier(net, 0.5, random_state=0).certify(X, n=5000)
     half = SmoothedClassifier(net, 0.5, precision="float16", random_state=0).certify(X, n=5000)
     np.testing.assert_allclose(half.p_lower, full.p_lower, atol=0.02)
+
+
+def test_a_network_that_is_moved_afterwards_is_found_where_it_is() -> None:
+    """Precision and device are looked up when they are needed, not remembered from the construction."""
+    net, X = _convnet(), _images().astype(np.float64)
+    classifier = SmoothedClassifier(net, 0.25, random_state=0)
+    net.double()
+    found = classifier.certify(X, n0=20, n=100)
+    expected = SmoothedClassifier(_convnet().double(), 0.25, random_state=0).certify(X, n0=20, n=100)
+    np.testing.assert_array_equal(found.radius, expected.radius)
+    net.to("meta")
+    assert classifier.forward.device.type == "meta"
+    assert SmoothedClassifier(_convnet(), 0.25, batch_size=7).forward.batch_size == 7
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_network_that_goes_to_cuda_and_back() -> None:
+    net, X = _convnet(), _images()
+    classifier = SmoothedClassifier(net, 0.25, precision="float32", random_state=0)
+    before = classifier.certify(X, n0=20, n=100)
+    net.cuda()
+    assert classifier.certify(X, n0=20, n=1000).radius.shape == (3,)
+    assert classifier.forward.batch_size == 4096
+    half = SmoothedClassifier(net, 0.25, precision="bfloat16", random_state=0)
+    net.cpu()
+    np.testing.assert_array_equal(classifier.certify(X, n0=20, n=100).radius, before.radius)
+    with pytest.raises(ValueError, match="needs a model on CUDA"):
+        half.certify(X, n0=20, n=100)

@@ -302,3 +302,147 @@ def test_the_estimator_is_one_of_scikit_learn(images):
     assert certified.radius.shape == (5,)
     with pytest.raises(ValueError, match="without noise"):
         SmoothedNetworkClassifier(objective=Standard()).fit(images.X_train, words)
+
+
+def few(n: int = 40, labels: tuple = ("a", "b")) -> tuple:
+    """Dark images and bright ones."""
+    y = np.arange(n) % len(labels)
+    X = np.random.default_rng(0).random((n, 1, 28, 28)) * 0.2 + 0.8 * y[:, None, None, None] / (len(labels) - 1)
+    return X.astype(np.float32), np.array(labels)[y]
+
+
+def test_a_named_network_has_as_many_outputs_as_there_are_classes():
+    X, y = few()
+    model = SmoothedNetworkClassifier("mlp", GaussianAugmentation(0.25), recipe=Recipe(8), n=20).fit(X, y)
+    assert model.network_[-1].out_features == 2
+    noise = np.random.default_rng(1).random(X.shape).astype(np.float32)
+    assert set(model.predict(noise)) <= {"a", "b"}  # with ten outputs: IndexError
+    assert model.score(X, y) == 1.0
+
+
+def test_a_module_with_other_outputs_and_a_single_class_are_refused():
+    X, y = few()
+    with pytest.raises(ValueError, match=r"10 outputs and y 2 classes; build it with 2"):
+        SmoothedNetworkClassifier(linear).fit(X, y)
+    with pytest.raises(ValueError, match="at least two classes"):
+        SmoothedNetworkClassifier("mlp").fit(X, np.full(len(X), "a"))
+
+
+def test_predict_answers_with_the_class_of_the_most_votes_however_small_its_lead():
+    """The class of a coin that is the network's: the leads are small, and the first class is not what they fall back on."""
+    X, y = few(4)
+    model = SmoothedNetworkClassifier("mlp", GaussianAugmentation(0.25), recipe=Recipe(1), n=11).fit(X, y)
+
+    class Coin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            z = self.scale * (x.flatten(1).sum(1) - x.shape[1:].numel() / 2)
+            return torch.stack([torch.zeros_like(z), z], 1)
+
+    from convexpoison.neural import SmoothedClassifier
+
+    model.smoothed_ = SmoothedClassifier(Coin(), 5.0, random_state=0)
+    grey = np.clip(0.5 + 0.02 * np.random.default_rng(0).standard_normal((40, 1, 28, 28)), 0, 1).astype(np.float32)
+    votes = model.smoothed_.draw(model.smoothed_.images(grey), "predict", np.full(40, 11)).total
+    assert (np.abs(votes[:, 1] - votes[:, 0]) == 1).any()  # the case that was wrong
+    assert model.predict(grey).tolist() == np.array(["a", "b"])[(votes[:, 1] > votes[:, 0]).astype(int)].tolist()
+
+
+@pytest.mark.parametrize("make", [GaussianAugmentation, Macer, SmoothAdv, lambda s, **k: DataDependent(Macer(s, **k))])
+def test_a_whole_sigma_is_a_number_too(images, make):
+    losses = []
+    for sigma in (1, 1.0):
+        objective = make(sigma, k=2)
+        memory = objective.start(200, torch.device("cpu"))
+        losses.append(float(objective.loss(linear(), batch(images), memory).detach()))
+        assert all(value.is_floating_point() for value in memory.values())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("rate", [1e9, 1e30])
+def test_a_loss_that_is_no_number_leaves_finite_weights_in_evaluation_mode(images, rate):
+    network = networks.make_network("lenet")
+    with pytest.raises(ValueError, match="smaller learning_rate"):
+        fit(network, Standard(), images.X_train, images.y_train, Recipe(50, learning_rate=rate))
+    assert all(bool(p.isfinite().all()) for p in network.parameters())
+    assert not network.training
+
+
+def test_weights_that_only_the_last_step_broke_are_put_back(images):
+    """One batch an epoch: the loss is finite, the step is not."""
+    network = linear()
+    before = [p.detach().clone() for p in network.parameters()]
+    with torch.no_grad(), pytest.raises(ValueError, match="smaller learning_rate"), torch.enable_grad():
+        fit(network, Standard(), images.X_train[:8], images.y_train[:8], Recipe(1, learning_rate=1e45, momentum=0.0))
+    for a, b in zip(before, network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match=r"nothing to train on: X has shape \(0, 1, 28, 28\)"):
+        fit(linear(), Standard(), np.zeros((0, 1, 28, 28)), np.zeros(0, int), Recipe(1))
+    with pytest.raises(ValueError, match="nothing to train on"):
+        SmoothedNetworkClassifier("mlp").fit(np.zeros((0, 1, 28, 28)), np.zeros(0, int))
+
+
+def test_without_a_seed_one_is_drawn_and_kept(images, tmp_path):
+    data = images.X_train[:32], images.y_train[:32]
+    one = fit(networks.make_network("pacd_mnist"), GaussianAugmentation(0.2), *data, Recipe(1), random_state=None)
+    again = fit(
+        networks.make_network("pacd_mnist"), GaussianAugmentation(0.2), *data, Recipe(1), random_state=one.random_state
+    )
+    assert one.losses == again.losses
+    with pytest.raises(ValueError, match="needs random_state="):
+        fit(linear(), Standard(), *data, Recipe(1), random_state=None, checkpoint=tmp_path / "run")
+    first, second = (networks.make_network("mlp", None) for _ in range(2))
+    assert not torch.equal(first[1].weight, second[1].weight)
+    X, y = few()
+    model = SmoothedNetworkClassifier("mlp", recipe=Recipe(1), n=5, random_state=None).fit(X, y)
+    same = SmoothedNetworkClassifier("mlp", recipe=Recipe(1), n=5, random_state=model.random_state_).fit(X, y)
+    assert model.losses_ == same.losses_
+
+
+def test_other_devices_are_not_reseeded(images, monkeypatch):
+    """``torch.manual_seed`` reseeds the generators of all CUDA devices, which nobody puts back."""
+
+    def reseeds(seed):
+        raise AssertionError("all CUDA generators were reseeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeds)
+    network = networks.make_network("pacd_mnist", 3)
+    fit(network, Standard(), images.X_train[:32], images.y_train[:32], Recipe(1))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_cuda_generator_is_left_alone(images):
+    before = torch.cuda.get_rng_state()
+    network = networks.make_network("pacd_mnist", 3)
+    data = images.X_train[:32], images.y_train[:32]
+    fit(network, Standard(), *data, Recipe(1))
+    first = fit(networks.make_network("pacd_mnist", 3), Standard(), *data, Recipe(1), device="cuda").losses
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert first == fit(networks.make_network("pacd_mnist", 3), Standard(), *data, Recipe(1), device="cuda").losses
+
+
+def test_images_and_labels_that_do_not_fit_the_network_are_refused(images):
+    with pytest.raises(ValueError, match=r"does not take images of shape \(3, 28, 28\)"):
+        fit(networks.make_network("lenet"), Standard(), np.zeros((4, 3, 28, 28)), np.arange(4), Recipe(1))
+    with pytest.raises(ValueError, match=r"10 outputs, for the labels 0 to 9; y holds 10"):
+        fit(linear(), Standard(), np.zeros((4, 1, 28, 28)), np.array([0, 1, 10, 2]), Recipe(1))
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_told(images):
+    class Large(nn.Sequential):
+        def forward(self, x):
+            if len(x) > 1:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+            return super().forward(x)
+
+    network = Large(*linear())
+    with pytest.raises(MemoryError, match="batch_size=64: pass a Recipe with a smaller one"):
+        fit(network, Standard(), images.X_train, images.y_train, Recipe(1))
+    assert not network.training
+    fit(network, Standard(), images.X_train[:3], images.y_train[:3], Recipe(1, batch_size=1))
