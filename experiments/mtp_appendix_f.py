@@ -53,7 +53,7 @@ class Size:
 
 SIZES = {
     "smoke": Size("digits", None, (32, 16), 30, (4, 8), 2, 3, 3, share=0.4),
-    "small": Size("mnist", 2_000, (64, 32), 30, (10,), 3, 5, 3),
+    "small": Size("mnist", 1_000, (64, 32), 30, (10,), 2, 5, 3),
     "paper": Size("mnist", None, (128, 64), 100, (1, 10), 5, 10, 5, device="cuda"),
 }
 
@@ -107,8 +107,9 @@ def cases(size: Size, scale: str) -> Iterator[Case]:
         target = train_full_batch(victim, *joined(data, flips), random_state=seed, device=size.device)
         for copies in size.copies:
             result = model_targeted(
-                target, data, candidates, victim=victim, max_points=round(size.share * len(data[1])), copies=copies,
-                test=test, target_class=TARGET, random_state=seed, device=size.device, checkpoint=RUNS / f"mtp_appendix_f_{scale}_{seed}_{copies}.npz",
+                target, data, candidates, victim=victim, max_points=round(size.share * len(data[1])), copies=copies, test=test,
+                target_class=TARGET, random_state=seed, device=size.device,
+                checkpoint=RUNS / f"mtp_appendix_f_{scale}_{seed}_{copies}.npz",
             )  # fmt: skip
             yield Case(victim, seed, size.device, data, candidates, test, copies, target, result)
 

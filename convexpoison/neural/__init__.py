@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from convexpoison.neural.distortion import Distortion, pgd_distortion
     from convexpoison.neural.estimator import SmoothedNetworkClassifier
     from convexpoison.neural.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves, evaluate
+    from convexpoison.neural.full_batch import class_accuracy, train_full_batch
     from convexpoison.neural.hypergradients import Hypergradient, approx_grad, reverse_mode
     from convexpoison.neural.image_ball import ImageBall
+    from convexpoison.neural.linear_attack import LinearAttack, attack_linear, average_radius
     from convexpoison.neural.memory import MemoryCertification, MemoryClassifier
+    from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
+    from convexpoison.neural.model_targeted_result import ModelTargetedPoison
     from convexpoison.neural.networks import make_network
     from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
     from convexpoison.neural.poison_goals import SoftRadius, TargetClass, TargetPoint
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from convexpoison.neural.retraining import Retraining, retrain, transfer
     from convexpoison.neural.sigma import optimize_sigma
     from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.theory import LinearTheory, one_dimension, two_gaussians
     from convexpoison.neural.training import Recipe, Trained, fit
     from convexpoison.neural.victim import NeuralVictim
 
@@ -50,6 +55,19 @@ _HOMES = {
     "fit": "training",
     "make_network": "networks",
     "SmoothedNetworkClassifier": "estimator",
+    "one_dimension": "theory",
+    "two_gaussians": "theory",
+    "LinearTheory": "theory",
+    "attack_linear": "linear_attack",
+    "average_radius": "linear_attack",
+    "LinearAttack": "linear_attack",
+    "model_targeted": "model_targeted",
+    "flipped": "model_targeted",
+    "random_flips": "model_targeted",
+    "retrained_accuracies": "model_targeted",
+    "ModelTargetedPoison": "model_targeted_result",
+    "train_full_batch": "full_batch",
+    "class_accuracy": "full_batch",
     "attack": "poisoning",
     "BilevelSettings": "bilevel_settings",
     "PoisonResult": "poison_result",
@@ -76,9 +94,12 @@ __all__ = [
     "GaussianAugmentation",
     "Hypergradient",
     "ImageBall",
+    "LinearAttack",
+    "LinearTheory",
     "Macer",
     "MemoryCertification",
     "MemoryClassifier",
+    "ModelTargetedPoison",
     "NeuralVictim",
     "PoisonResult",
     "RadiusDecision",
@@ -94,15 +115,25 @@ __all__ = [
     "Trained",
     "approx_grad",
     "attack",
+    "attack_linear",
+    "average_radius",
     "certified_accuracy_curves",
+    "class_accuracy",
     "evaluate",
     "fit",
+    "flipped",
     "make_network",
+    "model_targeted",
+    "one_dimension",
     "optimize_sigma",
     "pgd_distortion",
+    "random_flips",
     "retrain",
+    "retrained_accuracies",
     "reverse_mode",
+    "train_full_batch",
     "transfer",
+    "two_gaussians",
 ]
 
 

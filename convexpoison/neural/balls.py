@@ -137,4 +137,5 @@ class Balls:
 
 
 def _key(point: FloatArray) -> bytes:
-    return np.ascontiguousarray(point, dtype=np.float64).tobytes()
+    """The point's bytes; adding 0 makes -0.0 and 0.0, which are the same number, the same bytes."""
+    return (np.ascontiguousarray(point, dtype=np.float64) + 0.0).tobytes()

@@ -147,18 +147,18 @@ class BilevelRun:
             X = self.victim.recipe.augment(X, generator)
         return Batch(X, self.task.y[rows], rows, number % self.cycle // self.steps_per_epoch, generator)
 
-    def _train(self, number: int, generator: torch.Generator) -> None:
-        """One step of the victim's training on the present poison."""
+    def _train(self, number: int, generator: torch.Generator) -> float:
+        """One step of the victim's training on the present poison; its loss."""
         batch = self._batch(number, self.memory["poison"][self._rows(number)[1]], generator)
         loss = self.victim.objective.loss(self.network, batch, self._objective_memory())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        return float(loss.detach())
 
     def _derive(self, number: int, generator: torch.Generator) -> tuple[Hypergradient, float]:
         """The hypergradient after some steps of training, and the loss of that training."""
         settings, poison = self.settings, self.memory["poison"][self._rows(number)[1]]
-        below: list[float] = []
 
         def make_batch(images: Tensor) -> Batch:
             return self._batch(number, images, generator)
@@ -166,28 +166,29 @@ class BilevelRun:
         lower = loss_of(self.network, self.victim.objective, make_batch, self._objective_memory())
         upper = loss_of(self.network, self.task.upper, lambda _: self._validation(number, generator))
 
-        def watched(parameters: tuple[Tensor, ...], images: Tensor) -> Tensor:
-            value = lower(parameters, images)
-            below.append(float(value.detach()))
-            return value
-
         if settings.hypergradient == "reverse":
+            below: list[float] = []
+
+            def watched(parameters: tuple[Tensor, ...], images: Tensor) -> Tensor:
+                value = lower(parameters, images)
+                below.append(float(value.detach()))
+                return value
+
             start = tuple(self.network.parameters())
             found, after = reverse_mode(upper, [watched] * settings.lower_steps, start, poison, settings.lower_rate)
             with torch.no_grad():
                 for p, new in zip(start, after, strict=True):
                     p.copy_(new)
             return found, below[-1]
-        for _ in range(settings.lower_steps):
-            self._train(number, generator)
+        trained = [self._train(number, generator) for _ in range(settings.lower_steps)]
         state = {k.removeprefix("system."): v for k, v in self.memory.items() if k.startswith("system.")}
         found = approx_grad(
-            upper, watched, tuple(self.network.parameters()), poison, solver=settings.hypergradient,
+            upper, lower, tuple(self.network.parameters()), poison, solver=settings.hypergradient,
             steps=settings.system_steps, learning_rate=settings.system_rate,
             damping=settings.damping + self.victim.recipe.weight_decay, state=state,
         )  # fmt: skip
         self.memory |= {f"system.{k}": v for k, v in found.state.items()}
-        return found, below[-1]
+        return found, trained[-1]
 
     def _validation(self, number: int, generator: torch.Generator) -> Batch:
         """Clean images of the target; all of them where they are few."""

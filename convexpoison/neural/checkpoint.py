@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -89,7 +90,8 @@ def _into(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"{path} holds the weights of another architecture: {error}") from None
+        why = shorten(str(error), 300, placeholder=" ...")  # torch lists every name
+        raise ValueError(f"{path} holds the weights of another architecture: {why}") from None
 
 
 def _write(path: Path, tensors: dict[str, Tensor], words: dict[str, str]) -> None:

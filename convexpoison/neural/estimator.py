@@ -12,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from convexpoison.neural.certification import Certification
+from convexpoison.neural.inputs import check_count
 from convexpoison.neural.networks import make_network
 from convexpoison.neural.objectives import GaussianAugmentation, Objective
+from convexpoison.neural.seeding import seed_of
 from convexpoison.neural.smoothing import SmoothedClassifier
-from convexpoison.neural.training import Recipe, fit
+from convexpoison.neural.training import Recipe, fit, n_outputs
 
 
 class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -33,22 +35,25 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
     n : int
         Noise draws a prediction.
     alpha : float
-        With at most this probability a prediction that does not abstain is not the smoothed classifier's.
+        Probability of a wrong certificate, for each image.
     image_shape : tuple (channels, height, width), optional
         Where rows are flat, the shape that they are given.
     device : str, optional
-    random_state : int
+    random_state : int or None
+        None: a seed is drawn, and kept in ``random_state_``.
 
     Attributes
     ----------
     network_ : Module
+        A named one has as many outputs as there are classes.
     smoothed_ : SmoothedClassifier
     classes_ : array of shape (n_classes,)
     losses_ : list of float, one entry an epoch
+    random_state_ : int
 
     Notes
     -----
-    Where the draws leave the class open, ``predict`` falls back on the class with the most votes, since scikit-learn has no
+    ``predict`` answers with the class that has the most votes, also where the draws leave it open, since scikit-learn has no
     word for abstaining; :meth:`certify` abstains with -1.
     """
 
@@ -62,7 +67,7 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         alpha: float = 0.001,
         image_shape: tuple[int, int, int] | None = None,
         device: str | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
     ) -> None:
         self.network = network
         self.objective = objective
@@ -75,36 +80,39 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> SmoothedNetworkClassifier:
-        """Train on images in [0, 1] of shape (n, channels, height, width), or flat rows and ``image_shape``."""
+        """Train on images in [0, 1] of shape (n, channels, height, width), or flat rows and ``image_shape``.
+
+        Raises
+        ------
+        ValueError
+            As :func:`convexpoison.neural.fit`; fewer than two classes; a network with another number of outputs.
+        """
         objective = self.objective if self.objective is not None else GaussianAugmentation(0.5)
         sigma = self.sigma if self.sigma is not None else objective.sigma
         if not sigma > 0:
             raise ValueError(f"the objective trains without noise; pass sigma=, the noise at prediction (got {sigma})")
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
-        self.network_ = make_network(self.network, self.random_state)
-        trained = fit(
-            self.network_,
-            objective,
-            self._images(X),
-            codes,
-            self.recipe,
-            random_state=self.random_state,
-            device=self.device,
-        )
-        self.losses_ = trained.losses
-        self.smoothed_ = SmoothedClassifier(self.network_, sigma, random_state=self.random_state)
+        images, (classes, codes) = self._images(X), np.unique(np.asarray(y), return_inverse=True)
+        if len(images) and len(classes) < 2:
+            raise ValueError(f"a classifier needs at least two classes; y holds {classes.tolist()}")
+        seed = seed_of(self.random_state)
+        network = make_network(self.network, seed, max(2, len(classes)))
+        if len(images) and images.ndim == 4:  # anything else fit refuses
+            found = n_outputs(network, torch.from_numpy(images[:1]))
+            if found != len(classes):
+                raise ValueError(
+                    f"the network has {found} outputs and y {len(classes)} classes; build it with {len(classes)} outputs"
+                )
+        trained = fit(network, objective, images, codes, self.recipe, random_state=seed, device=self.device)
+        self.classes_, self.network_, self.losses_, self.random_state_ = classes, network, trained.losses, seed
+        self.smoothed_ = SmoothedClassifier(network, sigma, random_state=seed)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """The label of each image."""
         check_is_fitted(self)
-        found = self.smoothed_.predict(self._images(X), n=self.n, alpha=self.alpha)
-        open_ = np.flatnonzero(found < 0)
-        if open_.size:
-            found = found.copy()
-            found[open_] = self.smoothed_.predict(self._images(X)[open_], n=self.n, alpha=1.0 - 1e-9)
-            found[found < 0] = 0
-        return np.asarray(self.classes_[found])
+        images = self.smoothed_.images(self._images(X))
+        sizes = np.full(len(images), check_count("n", self.n))
+        return np.asarray(self.classes_[self.smoothed_.draw(images, "predict", sizes).top()])
 
     def certify(self, X: Any, n0: int = 100, n: int = 100_000) -> Certification:
         """Classes (as positions in ``classes_``; -1 abstains) and radii; see :meth:`SmoothedClassifier.certify`."""

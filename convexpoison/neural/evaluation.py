@@ -215,8 +215,9 @@ def evaluate(
     y : int array of shape (n_images,)
         Labels as the network counts its classes, from 0.
     path : path, optional
-        A file to write; where it holds images already, with the same settings, only the others are certified. The settings do
-        not tell one network from another: that is the caller's matter (``about``).
+        A file to write; where it holds images already, with the same settings, only the others are certified (a classifier
+        with ``random_state=None`` takes the file's seed, and keeps it). The settings do not tell one network from another:
+        that is the caller's matter (``about``).
     idx : int array, optional
         Place of each image in its data set; by default 0, 1, ...
     n0, n, alpha, **options
@@ -251,12 +252,17 @@ def evaluate(
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; it must be at least 1")
     settings = _settings(classifier) | {"n0": n0, "n": n, "alpha": alpha} | options | (about or {})
+    base = _base(classifier)
+    if path is not None and base.seed_was_drawn and os.path.exists(path) and os.path.getsize(path):
+        settings["seed"] = read_records(path)[1].get("seed", settings["seed"])
     writer = None if path is None else RecordWriter(path, settings)
+    base.seed = bytes.fromhex(settings["seed"])
     done = {name: np.empty(0) for name in COLUMNS} if writer is None else writer.done
     rows: list[tuple[Any, ...]] = []
     at = {int(place): i for i, place in enumerate(places)}
     _put_back(classifier, X, done, at)
-    left = [i for i, place in enumerate(places) if place not in set(done["idx"])]
+    finished = {int(place) for place in done["idx"]}
+    left = [i for i, place in enumerate(places) if int(place) not in finished]
     for start in tqdm(range(0, len(left), chunk), disable=None if progress is None else not progress, desc="certify"):
         some = left[start : start + chunk]
         began = perf_counter()
@@ -284,8 +290,14 @@ def _put_back(classifier: Any, X: Any, done: dict[str, np.ndarray], at: dict[int
         )
 
 
+def _base(classifier: Any) -> SmoothedClassifier:
+    """The smoothed classifier itself, also of one with a memory."""
+    found: SmoothedClassifier = getattr(classifier, "classifier", classifier)
+    return found
+
+
 def _settings(classifier: Any) -> dict[str, Any]:
-    base = getattr(classifier, "classifier", classifier)
+    base = _base(classifier)
     return {
         "classifier": type(classifier).__name__, "sigma": base.sigma, "noise": base.noise.name, "votes": base.votes,
         "beta": base.beta, "norm": base.norm, "seed": base.seed.hex(),

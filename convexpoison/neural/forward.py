@@ -22,7 +22,8 @@ T = TypeVar("T")
 class Forward:
     """Runs a module on batches of images.
 
-    The module is lent, not owned: its training flags, parameters' memory layout and gradients are as before afterwards.
+    Where the module is and of what precision is looked up when it is used, so that it may be moved in the meantime. The
+    module is lent, not owned: its training flags, parameters' memory layout and gradients are as before afterwards.
 
     Parameters
     ----------
@@ -41,15 +42,40 @@ class Forward:
     ) -> None:
         self.model, self.outputs = model, outputs
         self.precision, self.channels_last = precision, channels_last
-        parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
-        self.device = torch.device("cpu") if parameter is None else parameter.device
-        self.dtype = torch.float32 if parameter is None else parameter.dtype
-        self.batch_size = batch_size or _BATCH.get(self.device.type, 1024)
-        self.block = _BLOCK.get(self.device.type, 1000)
+        self._batch_size = batch_size
         self._warned = False
-        if precision in _HALVES and self.device.type != "cuda":
+        self._check_precision()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        parameter = self._parameter()
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The parameters' precision."""
+        parameter = self._parameter()
+        return torch.float32 if parameter is None else parameter.dtype
+
+    @property
+    def batch_size(self) -> int:
+        """Most rows at a time."""
+        return self._batch_size or _BATCH.get(self.device.type, 1024)
+
+    @property
+    def block(self) -> int:
+        """Draws that an image takes from its stream at a time."""
+        return _BLOCK.get(self.device.type, 1000)
+
+    def _parameter(self) -> nn.Parameter | None:
+        return next((p for p in self.model.parameters() if p.is_floating_point()), None)
+
+    def _check_precision(self) -> None:
+        if self.precision in _HALVES and self.device.type != "cuda":
             raise ValueError(
-                f"precision={precision!r} needs a model on CUDA; this one is on {self.device}: use 'float32', or move it"
+                f"precision={self.precision!r} needs a model on CUDA; this one is on {self.device}: use 'float32', or move "
+                "it"
             )
 
     @contextmanager
@@ -61,6 +87,7 @@ class Forward:
         gradients : bool
             Whether derivatives in the input are wanted; otherwise in inference mode.
         """
+        self._check_precision()
         with ExitStack() as stack:
             stack.enter_context(_evaluating(self.model))
             if self.channels_last:
@@ -100,7 +127,7 @@ class Forward:
             except (RuntimeError, MemoryError) as exc:
                 if not out_of_memory(exc) or size == 1:
                     raise
-                self.batch_size = size // 2
+                self._batch_size = size // 2
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             if not self._warned:

@@ -229,23 +229,32 @@ def _adam(product: Product, g: Tensor, state: State, steps: int, rate: float, _:
 
 
 def _conjugate_gradients(product: Product, g: Tensor, state: State, steps: int, _: float, tolerance: float) -> State:
-    """From the last solution. A direction without positive curvature is taken as far as the residual shrinks, and ends it."""
+    """From the last solution. A direction without positive curvature is taken as far as the residual shrinks, and ends it.
+
+    Training ends at no minimum, and curvature near 0 makes steps that are far too long: of all iterates the one with the
+    least residual is returned.
+    """
     q = state["q"] if "q" in state else torch.zeros_like(g)
     r = g - product(q) if "q" in state else g
+    if r @ r > g @ g:
+        q, r = torch.zeros_like(g), g  # a solution of another problem, worse than none
     direction, square = r, r @ r
-    enough = (tolerance * g.norm()) ** 2
+    best, least = q, square
     for _step in range(steps):
-        if square <= enough:
+        if square <= (tolerance * g.norm()) ** 2:
             break
         image = product(direction)
         curvature = direction @ image
-        if curvature <= 0:
-            q = q + (r @ image) / (image @ image).clamp_min(_TINY) * direction
-            break
-        q, r = q + square / curvature * direction, r - square / curvature * image
+        saddle = bool(curvature <= 0)
+        step = (r @ image) / (image @ image).clamp_min(_TINY) if saddle else square / curvature
+        q, r = q + step * direction, r - step * image
         before, square = square, r @ r
+        if square < least:
+            best, least = q, square
+        if saddle:
+            break
         direction = r + square / before * direction
-    return {"q": q}
+    return {"q": best}
 
 
 def _neumann(product: Product, g: Tensor, state: State, steps: int, rate: float, _: float) -> State:

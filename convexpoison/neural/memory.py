@@ -150,8 +150,10 @@ class MemoryClassifier:
             for j, i in enumerate(new)
         }
         answers = [self._answer(point, told.get(i)) for i, point in enumerate(points)]
+        columns = zip(*answers, strict=True) if answers else [()] * 6
         prediction, radius, base_prediction, base_radius, sigmas, draws = (
-            np.array(column) for column in (zip(*answers, strict=True) if answers else [[]] * 6)
+            np.array(column, dtype=kind)
+            for column, kind in zip(columns, (np.int64, float, np.int64, float, float, np.int64), strict=True)
         )
         corrected = (prediction != base_prediction) | (radius != base_radius)
         return MemoryCertification(
@@ -229,7 +231,7 @@ class MemoryClassifier:
         return memory
 
     def _points(self, images: torch.Tensor) -> FloatArray:
-        return np.asarray(images.cpu().numpy(), dtype=np.float64).reshape(len(images), -1)
+        return np.asarray(images.cpu().numpy(), dtype=np.float64).reshape(len(images), int(np.prod(images.shape[1:])))
 
     def _answer(
         self, point: FloatArray, told: tuple[int, float, float, int] | None

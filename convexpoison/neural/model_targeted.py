@@ -8,11 +8,12 @@ are 1"; its aim (digits 1 taken for 7) and its rule (images of the target class 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,12 +25,20 @@ from tqdm import tqdm
 
 from convexpoison.files import write_npz
 from convexpoison.losses import FloatArray
+from convexpoison.neural.full_batch import class_accuracy, describe, losses, train_full_batch
 from convexpoison.neural.inputs import check_count
 from convexpoison.neural.model_targeted_result import ModelTargetedPoison
-from convexpoison.neural.network_victim import NetworkVictim, class_accuracy, losses
+from convexpoison.neural.networks import mlp
+from convexpoison.neural.objectives import Standard
+from convexpoison.neural.training import Recipe
+from convexpoison.neural.victim import NeuralVictim
 
 Rows = tuple[Any, Any]
 TRACE = ("n_points", "max_loss_difference", "distance", "target_accuracy", "accuracy", "seconds")
+
+
+MLP = NeuralVictim(partial(mlp, 2), Standard(), Recipe(100, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2))
+"""A perceptron of three layers for two classes. Strong weight decay makes its training a smoother function of the rows."""
 
 
 def flipped(X: Any, y: Any, target_class: int, label: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,24 +71,33 @@ def random_flips(candidates: Rows, n_points: int, random_state: int = 0) -> tupl
 
 
 def retrained_accuracies(
-    victim: NetworkVictim, data: Rows, poison: Rows, test: Rows, target_class: int, seeds: Iterable[int]
+    victim: NeuralVictim,
+    data: Rows,
+    poison: Rows,
+    test: Rows,
+    target_class: int,
+    seeds: Iterable[int],
+    *,
+    device: str | torch.device | None = None,
 ) -> FloatArray:
     """Accuracy on the target class of victims that begin with other weights than the attacker supposed (MTP, Figure 20).
 
     Parameters
     ----------
-    victim : NetworkVictim
+    victim : NeuralVictim
     data, poison, test : pairs (X, y)
     target_class : int
     seeds : iterable of int
         One initialisation each.
+    device : optional
 
     Returns
     -------
     array of shape (n_seeds,)
     """
     X, y = _joined(data, poison)
-    return np.array([class_accuracy(victim.fit(X, y, initialisation=s), *test, target_class) for s in seeds])
+    networks = (train_full_batch(victim, X, y, random_state=seed, device=device) for seed in seeds)
+    return np.array([class_accuracy(network, *test, target_class) for network in networks])
 
 
 def model_targeted(
@@ -87,12 +105,14 @@ def model_targeted(
     data: Rows,
     candidates: Rows,
     *,
-    victim: NetworkVictim | None = None,
+    victim: NeuralVictim = MLP,
     max_points: int,
     copies: int = 1,
     eps: float = 0.0,
     test: Rows,
     target_class: int,
+    random_state: int = 0,
+    device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> ModelTargetedPoison:
@@ -106,7 +126,8 @@ def model_targeted(
         The clean training rows; images of shape (n, channels, height, width) in [0, 1].
     candidates : pair (X, y)
         Images with the (wrong) labels under which they may be added; see :func:`flipped`. A candidate may be chosen again.
-    victim : NetworkVictim, optional
+    victim : NeuralVictim
+        All rows are in every step, whatever the batch size of its recipe.
     max_points : int
         Copies counted.
     copies : int
@@ -116,6 +137,9 @@ def model_targeted(
     test : pair (X, y)
         For the accuracies of the trace; the attack does not use it.
     target_class : int
+    random_state : int
+        Decides the initial weights of every training: those of the victim, and of the target, as far as they are known.
+    device : optional
     checkpoint : path, optional
         An npz file that is written whole after each step; where it exists already, the attack goes on from it.
     progress : bool, optional
@@ -128,17 +152,18 @@ def model_targeted(
     Raises
     ------
     ValueError
-        If there are no candidates, a count is not positive, or the checkpoint is of another attack.
+        If there are no candidates, a count is not positive, or the checkpoint is of another attack or holds more points.
     """
-    victim = victim or NetworkVictim()
     check_count("max_points", max_points), check_count("copies", copies)
     if not len(candidates[1]) or len(candidates[0]) != len(candidates[1]):
         raise ValueError(
             f"one label an image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
         )
-    run = _Run(target.to(victim.device), data, candidates, victim, test, target_class, copies)
+    train = partial(train_full_batch, victim, random_state=random_state, device=device)
+    settings = {"victim": describe(victim, random_state), "copies": copies, "target_class": target_class}
+    run = _Run(copy.deepcopy(target).to(device).eval(), data, candidates, train, test, settings)
     if checkpoint is not None:
-        run.resume(Path(checkpoint))
+        run.resume(Path(checkpoint), max_points)
     hidden = None if progress is None else not progress
     with tqdm(total=max_points, initial=run.n_points, desc="points", disable=hidden, file=sys.stderr) as bar:
         while not (reason := run.look(max_points, eps)):
@@ -157,13 +182,11 @@ class _Run:
         target: nn.Module,
         data: Rows,
         candidates: Rows,
-        victim: NetworkVictim,
+        train: Callable[[Any, Any], nn.Module],
         test: Rows,
-        target_class: int,
-        copies: int,
+        settings: dict[str, Any],
     ) -> None:
-        self.target, self.data, self.victim, self.test = target.eval(), data, victim, test
-        self.target_class, self.copies = target_class, copies
+        self.target, self.data, self.train, self.test, self.settings = target, data, train, test, settings
         self.X, self.y = np.asarray(candidates[0], dtype=np.float32), np.asarray(candidates[1], dtype=np.int64)
         self.target_losses = losses(target, self.X, self.y)
         self.chosen, self.counts = list[int](), list[int]()
@@ -183,12 +206,12 @@ class _Run:
 
     def look(self, max_points: int, eps: float) -> str:
         """Train on what there is, note how it went, find the next candidate; why to stop, or nothing."""
-        self.network = self.victim.fit(*_joined(self.data, self.poison))
+        self.network = self.train(*_joined(self.data, self.poison))
         differences = losses(self.network, self.X, self.y) - self.target_losses
         self._next = int(differences.argmax())
         found = (
             self.n_points, float(differences.max()), _distance(self.network, self.target),
-            class_accuracy(self.network, *self.test, self.target_class), class_accuracy(self.network, *self.test),
+            class_accuracy(self.network, *self.test, self.settings["target_class"]), class_accuracy(self.network, *self.test),
             self.before_s + perf_counter() - self.start,
         )  # fmt: skip
         for name, value in zip(TRACE, found, strict=True):
@@ -198,15 +221,14 @@ class _Run:
     def add(self, max_points: int) -> int:
         """The candidate that :meth:`look` found; how many copies the budget left."""
         self.chosen.append(self._next)
-        self.counts.append(min(self.copies, max_points - self.n_points))
+        self.counts.append(min(self.settings["copies"], max_points - self.n_points))
         return self.counts[-1]
 
     def finish(self, reason: str) -> ModelTargetedPoison:
         rows = np.array(self.chosen, dtype=np.intp)
         trace = {name: np.array(values) for name, values in self.trace.items()}
         counts = np.array(self.counts, dtype=np.int64)
-        settings = {"victim": self.victim.identity(), "copies": self.copies, "target_class": self.target_class}
-        return ModelTargetedPoison(self.X[rows], self.y[rows], rows, counts, trace, reason, settings, self.network)
+        return ModelTargetedPoison(self.X[rows], self.y[rows], rows, counts, trace, reason, self.settings, self.network)
 
     def keep(self, path: Path) -> None:
         """Choices and trace; the points are the caller's."""
@@ -214,12 +236,14 @@ class _Run:
         words = np.array(json.dumps({"identity": self._identity}))
         write_npz(path, arrays | {"chosen": np.array(self.chosen), "counts": np.array(self.counts), "meta": words})
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: Path, max_points: int) -> None:
         if not path.exists():
             return
         with np.load(path, allow_pickle=False) as file:
             if "meta" not in file or json.loads(str(file["meta"]))["identity"] != self._identity:
                 raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
+            if (done := int(file["counts"].sum())) > max_points:
+                raise ValueError(f"{path} holds {done} points already, more than max_points={max_points}; raise it")
             self.chosen, self.counts = file["chosen"].tolist(), file["counts"].tolist()
             self.trace = {name: file[f"trace_{name}"].tolist() for name in TRACE}
         self.before_s = self.trace["seconds"][-1]
@@ -227,7 +251,7 @@ class _Run:
     @cached_property
     def _identity(self) -> str:
         """What the choices and the trace depend on."""
-        digest = hashlib.sha256(f"{self.victim.identity()}, {self.copies}, {self.target_class}".encode())
+        digest = hashlib.sha256(json.dumps(self.settings).encode())
         parts = (*self.data, self.X, self.y, *self.test, *(p.detach().cpu() for p in self.target.parameters()))
         for part in parts:
             digest.update(np.ascontiguousarray(part).tobytes())

@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from convexpoison.neural.seeding import seed_of, seeded
+
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
@@ -161,8 +163,18 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def make_network(network: str | Callable[[], nn.Module], random_state: int | None = 0) -> nn.Module:
+def make_network(
+    network: str | Callable[[], nn.Module], random_state: int | None = 0, n_classes: int = 10
+) -> nn.Module:
     """A fresh network: a name of ``NETWORKS`` or a function that builds one, with weights that the seed decides.
+
+    Parameters
+    ----------
+    network : str or callable
+    random_state : int or None
+        None: other weights each time.
+    n_classes : int
+        Outputs of a network that is named; a function decides for itself.
 
     Raises
     ------
@@ -173,8 +185,5 @@ def make_network(network: str | Callable[[], nn.Module], random_state: int | Non
         raise ValueError(
             f"unknown network {network!r}; choose one of {sorted(NETWORKS)}, or pass a function that builds one"
         )
-    build = NETWORKS[network] if isinstance(network, str) else network
-    with torch.random.fork_rng(devices=[]):
-        if random_state is not None:
-            torch.manual_seed(random_state)
-        return build()
+    with seeded(seed_of(random_state)):
+        return NETWORKS[network](n_classes) if isinstance(network, str) else network()

@@ -46,7 +46,7 @@ class Batch:
         """Normal noise of shape (n, copies, channels, height, width); ``sigma`` a number, or one an image."""
         shape = (len(self.X), copies, *self.X.shape[1:])
         draws = torch.randn(shape, generator=self.generator, device=self.X.device, dtype=self.X.dtype)
-        return draws * (sigma if isinstance(sigma, float) else sigma.to(draws.dtype).view(-1, 1, 1, 1, 1))
+        return draws * (sigma.to(draws.dtype).view(-1, 1, 1, 1, 1) if isinstance(sigma, Tensor) else sigma)
 
 
 class Objective(ABC):
@@ -194,7 +194,7 @@ class Macer(Objective):
             return error
         p = smoothed(self.beta * logits, self.k)
         gap, right = radius_gap(p, batch.y)
-        scale = sigma if isinstance(sigma, float) else sigma.double()
+        scale = sigma.double() if isinstance(sigma, Tensor) else sigma
         hinge = torch.where(right, (self.gamma - gap).clamp_min(0.0), torch.zeros_like(gap))
         return error + 0.5 * self.lam * (scale * hinge).mean()
 
@@ -243,7 +243,7 @@ class DataDependent(Objective):
 
     def start(self, n_samples: int, device: torch.device) -> Memory:
         inner = self.objective.start(n_samples, device)
-        return inner | {"sigma": torch.full((n_samples,), self.objective.sigma, device=device)}
+        return inner | {"sigma": torch.full((n_samples,), float(self.objective.sigma), device=device)}
 
     def loss(self, network: nn.Module, batch: Batch, memory: Memory, sigma: float | Tensor | None = None) -> Tensor:
         if batch.epoch < self.start_epoch:

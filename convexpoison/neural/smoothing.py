@@ -104,7 +104,7 @@ class SmoothedClassifier:
             inputs.check_count("batch_size", batch_size)
         inputs.check_choice("precision", precision, ("float32", "float16", "bfloat16"))
         self.forward = Forward(model, self.outputs, batch_size, precision, channels_last)
-        self.seed = seed_bytes(random_state)
+        self.seed, self.seed_was_drawn = seed_bytes(random_state), random_state is None
 
     @property
     def norm(self) -> int:

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from convexpoison.neural.checkpoint import load_checkpoint, save_checkpoint
+from convexpoison.neural.forward import Forward, out_of_memory
+from convexpoison.neural.inputs import probe
 from convexpoison.neural.objectives import Batch, Memory, Objective
+from convexpoison.neural.seeding import seed_of, seeded
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -88,6 +91,8 @@ class Trained:
     seconds : float
         Of this call; a resumed run counts from where it went on.
     epochs : int
+    random_state : int
+        The seed, also where one was drawn.
     """
 
     network: nn.Module
@@ -95,6 +100,7 @@ class Trained:
     memory: Memory = field(default_factory=dict)
     seconds: float = 0.0
     epochs: int = 0
+    random_state: int = 0
 
 
 def fit(
@@ -104,7 +110,7 @@ def fit(
     y: Any,
     recipe: Recipe | None = None,
     *,
-    random_state: int = 0,
+    random_state: int | None = 0,
     device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
@@ -120,9 +126,9 @@ def fit(
         In [0, 1].
     y : int array or tensor of shape (n,)
     recipe : Recipe, optional
-    random_state : int
+    random_state : int or None
         Decides the order of the images, the noise and dropout. Each epoch draws from a seed of its own, so that a run that was
-        killed and resumed ends (on CPU) with the weights of one that was not.
+        killed and resumed ends (on CPU) with the weights of one that was not. None: a seed is drawn.
     device : optional
         Where the weights lie already, where not given.
     checkpoint : path, optional
@@ -137,15 +143,27 @@ def fit(
     Raises
     ------
     ValueError
-        If images or labels cannot be used, the loss is not a number, or the checkpoint is of another network or run.
+        If images or labels cannot be used or do not fit the network, the loss is not a number (the network then has the
+        weights from before that epoch), or the checkpoint is of another network or run, or goes without a seed.
+    MemoryError
+        If a batch does not fit into memory.
     """
     recipe = recipe or Recipe()
     where = torch.device(device) if device is not None else next(network.parameters()).device
+    if random_state is None and checkpoint is not None:
+        raise ValueError("a run with a checkpoint needs random_state=, a whole number, to go on with the same draws")
+    seed = seed_of(random_state)
     images, labels = _tensors(X, y)
     network.to(where)
+    found = n_outputs(network, images)
+    if int(labels.max()) >= found:
+        raise ValueError(
+            f"the network has {found} outputs, for the labels 0 to {found - 1}; y holds {int(labels.max())}. Build it with "
+            "more outputs, or renumber the labels"
+        )
     optimizer = recipe.make_optimizer(network)
     memory = objective.start(len(images), where)
-    identity = _identity(objective, recipe, random_state, len(images))
+    identity = _identity(objective, recipe, seed, len(images))
     start, losses = perf_counter(), list[float]()
     if checkpoint is not None and Path(checkpoint).exists():
         losses = load_checkpoint(Path(checkpoint), network, optimizer, memory, identity)
@@ -154,15 +172,24 @@ def fit(
         for epoch in range(len(losses), recipe.epochs):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(epoch)
-            losses.append(
-                _epoch(network, objective, images, labels, recipe, optimizer, memory, epoch, random_state, where)
-            )
+            losses.append(_epoch(network, objective, images, labels, recipe, optimizer, memory, epoch, seed, where))
             bar.update()
             bar.set_postfix(loss=f"{losses[-1]:.4g}")
             if checkpoint is not None:
                 save_checkpoint(Path(checkpoint), network, optimizer, memory, losses, identity)
     network.eval()
-    return Trained(network, losses, memory, perf_counter() - start, recipe.epochs)
+    return Trained(network, losses, memory, perf_counter() - start, recipe.epochs, seed)
+
+
+def n_outputs(network: nn.Module, images: Tensor) -> int:
+    """How many outputs a network has, from its answer to the first image.
+
+    Raises
+    ------
+    ValueError
+        If it does not take such images.
+    """
+    return probe(Forward(network, "logits", None, "float32", channels_last=False), images[0], None)
 
 
 def _epoch(
@@ -177,30 +204,59 @@ def _epoch(
     random_state: int,
     where: torch.device,
 ) -> float:
-    """One pass over the images; the mean loss."""
+    """One pass over the images, in training mode; the mean loss. A loss that is no number puts the weights back."""
+    before = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    network.train()
+    try:
+        loss = _pass(network, objective, images, labels, recipe, optimizer, memory, epoch, random_state, where)
+    except (RuntimeError, MemoryError) as exc:
+        if not out_of_memory(exc):
+            raise
+        raise MemoryError(
+            f"out of memory on {where} with batch_size={recipe.batch_size}: pass a Recipe with a smaller one"
+        ) from exc
+    finally:
+        network.eval()
+    if not (np.isfinite(loss) and all(bool(p.isfinite().all()) for p in network.parameters())):
+        network.load_state_dict(before)
+        raise ValueError(
+            f"the loss is not a number any more in epoch {epoch}: use a smaller learning_rate than "
+            f"{recipe.rate(epoch):g}, and check that the network's outputs are finite"
+        )
+    return loss
+
+
+def _pass(
+    network: nn.Module,
+    objective: Objective,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    memory: Memory,
+    epoch: int,
+    random_state: int,
+    where: torch.device,
+) -> float:
+    """The steps of an epoch; the mean loss, or one that is no number, with which no step was made."""
     seeds = np.random.SeedSequence([random_state, epoch]).generate_state(2)
     order = torch.from_numpy(np.random.default_rng(seeds[0]).permutation(len(images)))
     generator = torch.Generator(where).manual_seed(int(seeds[1]))
     half = recipe.mixed_precision and where.type == "cuda"
     total = 0.0
-    network.train()
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-        torch.manual_seed(int(seeds[1]))  # dropout draws from the global generator
+    with seeded(int(seeds[1]), where):  # dropout draws from the global generator
         for rows in torch.split(order, recipe.batch_size):
             X, y, there = images[rows].to(where), labels[rows].to(where), rows.to(where)
             if recipe.augment is not None:
                 X = recipe.augment(X, generator)
             with torch.autocast(where.type, dtype=torch.bfloat16, enabled=half):
                 loss = objective.loss(network, Batch(X, y, there, epoch, generator), memory)
+            total += float(loss.detach()) * len(rows)
+            if not np.isfinite(total):
+                return total
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += float(loss.detach()) * len(rows)
-            if not np.isfinite(total):
-                raise ValueError(
-                    f"the loss is not a number any more in epoch {epoch}: use a smaller learning_rate than "
-                    f"{recipe.rate(epoch):g}, and check that the network's outputs are finite"
-                )
     return total / len(images)
 
 
@@ -230,6 +286,8 @@ def _tensors(X: Any, y: Any) -> tuple[Tensor, Tensor]:
     images, labels = torch.as_tensor(np.asarray(X) if not isinstance(X, Tensor) else X), torch.as_tensor(y)
     if images.ndim != 4:
         raise ValueError(f"images have shape (n, channels, height, width); got {tuple(images.shape)}")
+    if not images.numel():
+        raise ValueError(f"there is nothing to train on: X has shape {tuple(images.shape)}")
     images = images.float()
     if not torch.isfinite(images).all() or images.min() < 0 or images.max() > 1:
         raise ValueError(

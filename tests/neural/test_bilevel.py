@@ -33,10 +33,10 @@ def hidden() -> nn.Module:
 
 
 def quick(**changes) -> neural.BilevelSettings:
-    """Two cycles of two steps."""
+    """Two cycles of two steps, each after training enough to have radii that can fall."""
     some = {
         "epochs": 4, "steps_per_epoch": 1, "reinitialize_every": 2, "lower_steps": 2, "system_steps": 2, "batch_size": 40,
-        "batch_poison": 8, "batch_validation": 6, "draws": 3, "lower_rate": 0.02,
+        "batch_poison": 8, "batch_validation": 6, "draws": 3, "lower_rate": 0.05, "warm_up": 25,
     }  # fmt: skip
     return neural.BilevelSettings(**(some | changes))
 
