@@ -24,7 +24,8 @@ WORDS = [
     "Algorithm 1 stops when the subpopulation's test rows are all wrong (or where it is as close to the target as in Table 1); "
     "random flips of the subpopulation's training rows then get the same number of points (four seeds, mean and standard error). "
     "MTP chose targets of larger loss on the subpopulation by hand, so that it needs fewer points, and its clusters are other "
-    "people: with as many points as here, flips do as well in four of six. Flips of all of a small group hardly depend on the seed.",
+    "people: with as many points as here, flips do as well in four of six. Flips of all of a small "
+    "group hardly depend on the seed.",
 ]
 
 

@@ -159,12 +159,12 @@ def test_presets_are_the_program_s_and_the_text_s():
 
 
 @pytest.mark.parametrize(
-    "objective", [neural.GaussianAugmentation(0.25), neural.DataDependent(neural.Macer(0.25, k=2))]
+    "objective", [neural.GaussianAugmentation(0.25), neural.DataDependent(neural.Macer(0.25, k=2, lam=1.0))]
 )
 def test_resuming_after_a_kill_gives_the_same_poison(few, tmp_path, monkeypatch, objective):
     """Killed within a cycle, so that network, Adam's moments, the system's solution and the best poison have to come back."""
     monkeypatch.setattr(bilevel, "SAVE_EVERY_S", -1.0)
-    ask = {"victim": victim(objective), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
+    ask = {"victim": victim(objective, tiny), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
     whole = neural.attack(TARGET, few, **ask)
 
     def kill(run):
