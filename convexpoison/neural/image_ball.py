@@ -57,8 +57,9 @@ class ImageBall:
             return torch.minimum(torch.maximum(images, _up(below, images)), -_up(-above, images))
         offset = images.double() - self.base.double()
         size = torch.linalg.vector_norm(offset.flatten(1), dim=1).clamp_min(1e-30)
-        # Rounding to single precision may lengthen each coordinate by its share of 2^-24.
-        inside = (1.0 - 1e-6) * self.eps
+        # Rounding to single precision may move each coordinate by 2^-24 of the largest pixel, outwards in all of them.
+        rounding = 2.0**-24 * max(abs(low), abs(high)) * offset[0].numel() ** 0.5 if len(offset) else 0.0
+        inside = max(0.0, (1.0 - 1e-12) * self.eps - rounding)
         factor = torch.where(size <= inside, 1.0, inside / size).view(-1, *[1] * (images.dim() - 1))
         near = torch.where(factor == 1.0, images, (self.base + factor * offset).to(images.dtype))
         # The base lies in the range, so that clipping brings every coordinate nearer to it.

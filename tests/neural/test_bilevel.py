@@ -225,11 +225,11 @@ def test_no_graph_outlives_an_outer_step(few, way):
 
     def count(run):
         gc.collect()
-        tensors = [x for x in gc.get_objects() if isinstance(x, torch.Tensor)]
+        tensors = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
         counts.append((sum(t.grad_fn is not None for t in tensors), len(tensors)))
 
     gc.collect()
-    before = sum(x.grad_fn is not None for x in gc.get_objects() if isinstance(x, torch.Tensor))
+    before = sum(x.grad_fn is not None for x in gc.get_objects() if issubclass(type(x), torch.Tensor))
     how = quick(epochs=6, reinitialize_every=6, hypergradient=way, system_rate=0.05, system_steps=1, warm_up=5)
     ask = {"victim": victim(network=tiny), "settings": how, "validation": 0.3, "progress": False}
     neural.attack(TARGET, few, callback=count, **ask)
