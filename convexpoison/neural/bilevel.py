@@ -19,6 +19,7 @@ from convexpoison.neural.checkpoint import load_checkpoint, save_checkpoint
 from convexpoison.neural.hypergradients import Hypergradient, approx_grad, loss_of, reverse_mode
 from convexpoison.neural.image_ball import ImageBall
 from convexpoison.neural.objectives import Batch, Memory, Objective
+from convexpoison.neural.seeding import seeded
 from convexpoison.neural.victim import NeuralVictim
 
 SAVE_EVERY_S = 60.0
@@ -259,8 +260,7 @@ class BilevelRun:
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
     """A generator for noise, and the same seed for what draws from the global one (dropout), which is put back."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         yield torch.Generator(device).manual_seed(seed)
 
 
