@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from common import RESULTS, options, title
 from mtp import LOSSES, approach, rows, target
 
@@ -27,6 +28,7 @@ PANELS = (
 def draw(dataset: str, loss: str) -> str:
     """One figure: a panel a quantity, a line a target; in the last panel Theorem 2 on the way and the tight bound."""
     figure, axes = plt.subplots(1, len(PANELS), figsize=(16, 3.6))
+    curves = []
     for k, level in enumerate(LEVELS[dataset]):
         r = rows(dataset, loss, int(level) if dataset == "adult" else None)
         run = approach(dataset, loss, target(dataset, loss, level).model, r)
@@ -36,6 +38,7 @@ def draw(dataset: str, loss: str) -> str:
             axis.plot(used, run.history[quantity][: used.size], color=f"C{k}", label=name)
             axis.set(xlabel="points", ylabel=label)
         _bounds(axes[-1], run, f"C{k}")
+        curves.append(run.to_frame().iloc[: used.size].drop(columns="seconds").assign(target=name))
     for axis in axes[:2]:
         axis.set_yscale("log")
     axes[0].legend(fontsize=7)
@@ -44,6 +47,7 @@ def draw(dataset: str, loss: str) -> str:
     figure.tight_layout()
     stem = f"mtp_figures_{dataset}_{loss}"
     figure.savefig(RESULTS / f"{stem}.png", dpi=110)
+    pd.concat(curves).to_csv(RESULTS / f"{stem}.csv", index=False, float_format="%.6g")
     plt.close(figure)
     return stem
 
