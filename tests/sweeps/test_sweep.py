@@ -249,9 +249,11 @@ def test_a_task_that_returns_no_dict_has_failed() -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 import convexpoison as cp
 import sweep_tasks
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job that was started in the background ignores it
 if __name__ == "__main__":
     store, marks, n_jobs = sys.argv[1:]
     grid = {"a": list(range(12)), "marks": [marks], "seconds": [0.15]}
