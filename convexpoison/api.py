@@ -13,7 +13,7 @@ from convexpoison.approximate import ball_bound, eps_close_bound
 from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.follow_the_leader import follow_the_leader
 from convexpoison.attacks.run import Outcome, Setting, Stop, bound_time_limit, replay
-from convexpoison.attacks.task import METHODS, Task, takes
+from convexpoison.attacks.task import METHODS, USUAL_FOR_GOALS, Task, takes
 from convexpoison.bounds import BoundProblem, LowerBound
 from convexpoison.door import Scenario, check_stop, read_scenario
 from convexpoison.errors import UnattainableTargetError
@@ -179,7 +179,7 @@ def _stop(
 
 
 def _usual_method(scenario: Scenario) -> str:
-    return "least_mass" if scenario.target is None else "follow_the_leader"
+    return USUAL_FOR_GOALS if scenario.target is None else "follow_the_leader"
 
 
 def _for(aim: str) -> list[str]:

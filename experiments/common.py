@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sklearn.cluster import KMeans
-
 import convexpoison as cp
 
 RESULTS = Path(__file__).parent / "results"
@@ -131,34 +128,21 @@ def _adult(only: str, suffix: str = "") -> Iterator[Instance]:
         return
     adult = cp.datasets.load("adult")
     X, y = adult.train
-    clusters = KMeans(20, random_state=0, n_init=10).fit_predict(X)
+    groups = cp.targets.subpopulations(X, y, min_rows=50)
     for loss, rows in _ADULT.items():
         victim = cp.Victim(loss, C_R=0.09)
         clean = victim.fit(X, y)
-        for k, ((points, bound), chosen) in enumerate(zip(rows, _best_clusters(clean, X, y, clusters), strict=True)):
+        for k, ((points, bound), chosen) in enumerate(
+            zip(rows, cp.targets.best_classified(groups, clean), strict=True)
+        ):
             name = f"{loss} / Adult / cluster {k}{suffix}"
             if only in name:
-                members = np.flatnonzero((clusters == chosen) & (y == 0))
-                candidate = cp.targets.label_flip(
-                    victim,
-                    adult.train,
-                    error=1.0,
-                    flip=(X[members], y[members]),
-                    quantiles=SUBPOPULATION_QUANTILES,
-                    copies=SUBPOPULATION_COPIES,
+                candidate = cp.targets.subpopulation_target(
+                    victim, adult.train, chosen, quantiles=SUBPOPULATION_QUANTILES, copies=SUBPOPULATION_COPIES
                 )
                 eps = 0.01 if loss == "hinge" else 0.05
                 space = adult.space if suffix else adult.space.relax()
                 yield Instance(name, victim, adult.train, adult.test, space, candidate.model, eps, points, bound)
-
-
-def _best_clusters(clean: cp.LinearModel, X: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> list[int]:
-    right = clean.predict(X) == y
-    accuracy = {}
-    for k in np.unique(clusters):
-        members = (clusters == k) & (y == 0)
-        accuracy[int(k)] = float(right[members].mean()) if members.sum() >= 50 else -1.0
-    return sorted(accuracy, key=lambda k: (-accuracy[k], k))[:3]
 
 
 def write(name: str, title: str, words: Sequence[str], rows: list[dict[str, Any]]) -> str:

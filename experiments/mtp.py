@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import options, title, write
+from common import SUBPOPULATION_COPIES, SUBPOPULATION_QUANTILES, options, title, write
 from sklearn.cluster import KMeans
 from stand_in import dog_ship
 
@@ -31,8 +31,6 @@ EPS = {
 }
 C_R = {"mnist_17": 0.09, "adult": 0.09, "digits_17": 0.05, "dogfish": 1.1}
 STAND_IN = "stand-in for Dogfish (CIFAR-10 dog-ship, 2,048 k-means features; not MTP's data)"
-_QUANTILES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.8, 1.0)
-_COPIES = (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 50, 80, 100)
 _CACHE = Path(__file__).parent / "runs"
 
 
@@ -81,7 +79,12 @@ def target(dataset: str, loss: str, level: float | int, improved: bool = False) 
     if dataset == "adult":
         r = rows(dataset, loss, int(level))
         return cp.targets.subpopulation_target(
-            victim(dataset, loss), r.train, r.subpopulation, quantiles=_QUANTILES, copies=_COPIES, improved=improved
+            victim(dataset, loss),
+            r.train,
+            r.subpopulation,
+            quantiles=SUBPOPULATION_QUANTILES,
+            copies=SUBPOPULATION_COPIES,
+            improved=improved,
         )
     r = rows(dataset, loss)
     return cp.targets.label_flip(victim(dataset, loss), r.train, error=level, flip=r.test, improved=improved)

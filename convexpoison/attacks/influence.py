@@ -13,37 +13,12 @@ sets (balls, slabs) enter through the space.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from convexpoison.attacks.ascent import Attacker, Pace, Place, check_count
 from convexpoison.attacks.task import Poison, Status, Task
-from convexpoison.losses import FloatArray, Loss
-
-
-class SmoothHinge(Loss):
-    """``t log(1 + exp((1 - u) / t))``, which tends to the hinge as t goes to 0 (Koh and Liang, 2017, Section 4.2)."""
-
-    name: ClassVar[str] = "smooth_hinge"
-
-    def __init__(self, temperature: float) -> None:
-        self.temperature = temperature
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        return np.asarray(self.temperature * np.logaddexp(0.0, self._scaled(argument)))
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return np.asarray(-expit(self._scaled(argument)))
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        scaled = self._scaled(argument)
-        return np.asarray(expit(scaled) * expit(-scaled) / self.temperature)
-
-    def _scaled(self, argument: ArrayLike) -> FloatArray:
-        return np.asarray((1.0 - np.asarray(argument, dtype=np.float64)) / self.temperature)
+from convexpoison.hypergradients.smooth_hinge import SmoothHinge
+from convexpoison.losses import FloatArray
 
 
 def influence(

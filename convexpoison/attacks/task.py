@@ -110,6 +110,9 @@ class Method:
         return found
 
 
+USUAL_FOR_GOALS = "least_mass"
+"""The method where a goal is given and none is named."""
+
 METHODS: dict[str, Method] = {
     "least_mass": Method("least_mass.least_mass", "goal", frugal=True),
     "kkt": Method("kkt.kkt", "target"),

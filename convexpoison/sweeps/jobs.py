@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from convexpoison import api
-from convexpoison.attacks.task import METHODS, check_options
+from convexpoison.attacks.task import METHODS, USUAL_FOR_GOALS, check_options
 from convexpoison.result import AttackResult
 from convexpoison.sweeps.grid import Params, Task
 from convexpoison.sweeps.recipes import VICTIM, check_recipe, make, makes_goal, rows_of, space_of, target_of, victim_of
@@ -125,16 +125,11 @@ def _lower_bound(params: Params, random_state: int) -> dict[str, Any]:
         progress=False,
         **_passed_on(params),
     )
-    if hasattr(bound, "to_dict"):
-        return dict(bound.to_dict())
-    names = ("value", "n_points", "kind", "radius", "certified", "method")
-    return {name: getattr(bound, name) for name in names if hasattr(bound, name)}
+    return bound.to_dict()
 
 
 _OURS = ("dataset", "target", "victim", "space", *VICTIM, "seed")
 """Parameters that :mod:`convexpoison.sweeps.recipes` understands; the others go to the function as they are."""
-_USUAL_FOR_GOALS = "least_mass"
-"""What :func:`convexpoison.attack` takes for a goal where no method is named."""
 _NOT_SWEPT = ("data", "random_state", "progress", "options")
 
 
@@ -145,7 +140,7 @@ def _passed_on(params: Params) -> Params:
 def _check(params: Params, function: Callable[..., Any]) -> None:
     known = [name for name in inspect.signature(function).parameters if name not in (*_OURS, *_NOT_SWEPT)]
     strange = {name: value for name, value in params.items() if name not in (*_OURS, *known)}
-    method = params.get("method") or (_USUAL_FOR_GOALS if makes_goal(params.get("target")) else "")
+    method = params.get("method") or (USUAL_FOR_GOALS if makes_goal(params.get("target")) else "")
     if function is api.attack and method in METHODS:
         check_options(method, METHODS[method].load(), strange)
     elif strange:
