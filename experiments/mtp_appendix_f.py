@@ -22,11 +22,11 @@ from smoothing import RUNS, parse
 
 from convexpoison import neural
 from convexpoison.datasets.images import load_images
-from convexpoison.neural.full_batch import class_accuracy, train_full_batch
-from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
-from convexpoison.neural.model_targeted_result import ModelTargetedPoison
-from convexpoison.neural.networks import mlp
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.poisoning.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
+from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
+from convexpoison.neural.training.full_batch import class_accuracy, train_full_batch
+from convexpoison.neural.training.networks import mlp
+from convexpoison.neural.training.victim import NeuralVictim
 
 TARGET, LABEL = 0, 1
 """Places of the digits 1 and 7 among the classes."""

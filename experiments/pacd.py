@@ -15,7 +15,7 @@ from common import write
 import convexpoison as cp
 from convexpoison import neural
 from convexpoison.datasets.images import Images, load_images
-from convexpoison.neural.training import flip_and_crop
+from convexpoison.neural.training.fit import flip_and_crop
 
 RUNS = Path(__file__).parent / "runs"
 TARGETS = {"mnist": 8, "cifar10": 8}

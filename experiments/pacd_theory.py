@@ -20,8 +20,8 @@ from scipy.stats import norm
 from smoothing import parse
 
 import convexpoison as cp
-from convexpoison.neural.linear_attack import attack_linear, average_radius
-from convexpoison.neural.theory import LinearTheory, one_dimension, two_gaussians
+from convexpoison.neural.theory.linear import LinearTheory, one_dimension, two_gaussians
+from convexpoison.neural.theory.linear_attack import attack_linear, average_radius
 
 MEANS, SPREAD, EPS = (0.2, 0.8), 0.3, 0.1
 TABLE_6 = {"0.25": (0.4047, 0.3585), "0.50": (0.4139, 0.3587), "0.75": (0.4123, 0.3544)}

@@ -14,8 +14,8 @@ from common import write
 import convexpoison as cp
 from convexpoison import neural
 from convexpoison.datasets.images import Images, load_images
-from convexpoison.neural.objectives import Objective
-from convexpoison.neural.training import flip_and_crop
+from convexpoison.neural.training.fit import flip_and_crop
+from convexpoison.neural.training.objectives import Objective
 
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
 NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}

@@ -16,7 +16,7 @@ from convexpoison.cli.output import print_json, report_written
 from convexpoison.cli.settings import read_settings, settings_option
 
 if TYPE_CHECKING:
-    from convexpoison.neural.evaluation import Evaluation
+    from convexpoison.neural.evaluation.evaluate import Evaluation
 
 smoothing_options = together(
     click.option("--sigma", type=float, required=True, help="Standard deviation of the noise."),
@@ -76,9 +76,9 @@ def certify(
     convexpoison certify --dataset mnist --network lenet --weights macer.safetensors --sigma 0.25 --every 20 --out macer.tsv
     """
     need_torch("convexpoison certify")
-    from convexpoison.neural.checkpoint import load_weights
-    from convexpoison.neural.evaluation import evaluate
-    from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.evaluation.evaluate import evaluate
+    from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+    from convexpoison.neural.training.checkpoint import load_weights
 
     if sigma_options and not data_dependent:
         raise click.UsageError("--sigma-option goes with --data-dependent")
@@ -120,8 +120,8 @@ def certify(
 
 def _with_memory(classifier: Any, options: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
     """The classifier with a sigma for every image, and the settings of the search for it."""
-    from convexpoison.neural.memory import MemoryClassifier
-    from convexpoison.neural.sigma import optimize_sigma
+    from convexpoison.neural.smoothing.memory import MemoryClassifier
+    from convexpoison.neural.smoothing.sigma import optimize_sigma
 
     chosen = read_settings(options, optimize_sigma, "--data-dependent", flag="--sigma-option")
     return MemoryClassifier(classifier, partial(optimize_sigma, **chosen)), chosen

@@ -94,7 +94,7 @@ def build(name: str, n_classes: int, device: str | None, seed: int) -> nn.Module
     """
     import torch
 
-    from convexpoison.neural.networks import NETWORKS, make_network
+    from convexpoison.neural.training.networks import NETWORKS, make_network
 
     where = _device(device)
     factory: Any = partial(NETWORKS[name], n_classes) if name in NETWORKS else name
@@ -114,7 +114,7 @@ def check_fit(network: nn.Module, X: np.ndarray, y: np.ndarray) -> None:
     ValueError
         With what does not go together.
     """
-    from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 
     if not len(X):
         raise ValueError("there are no images left; take more of them")

@@ -15,7 +15,7 @@ from convexpoison.cli.output import print_json, report_written
 from convexpoison.cli.settings import read_settings, settings_option
 
 if TYPE_CHECKING:
-    from convexpoison.neural.objectives import Objective
+    from convexpoison.neural.training.objectives import Objective
 
 OBJECTIVES = {"ga": "GaussianAugmentation", "smoothadv": "SmoothAdv", "macer": "Macer", "standard": "Standard"}
 _OWN = ("sigma", "k", "lam")
@@ -25,7 +25,9 @@ objective_options = together(
     click.option("--sigma", type=float, help="Noise in training; all objectives but standard need it."),
     click.option("--k", type=int, help="Noise draws an image [default: the objective's]."),
     click.option("--lam", type=float, help="macer: weight of the robustness loss [default: 16]."),
-    settings_option("--option", "A further setting of the objective (see convexpoison.neural.objectives); repeatable."),
+    settings_option(
+        "--option", "A further setting of the objective (see convexpoison.neural.training.objectives); repeatable."
+    ),
     click.option(
         "--data-dependent", is_flag=True, help="A noise level of its own for every image (Alfarra et al., 2022)."
     ),
@@ -76,8 +78,8 @@ def train(
     convexpoison train --dataset mnist --network lenet --objective macer --sigma 0.25 --weights macer.safetensors
     """
     need_torch("convexpoison train")
-    from convexpoison.neural.checkpoint import save_weights
-    from convexpoison.neural.training import Recipe, fit, flip_and_crop
+    from convexpoison.neural.training.checkpoint import save_weights
+    from convexpoison.neural.training.fit import Recipe, fit, flip_and_crop
 
     aim = make_objective(objective, {"sigma": sigma, "k": k, "lam": lam}, options)
     aim = _with_own_sigmas(aim, sigma_options) if data_dependent else aim
@@ -122,7 +124,7 @@ def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> 
     ValueError
         If a value is out of its range.
     """
-    from convexpoison.neural import objectives
+    from convexpoison.neural.training import objectives
 
     kind = getattr(objectives, OBJECTIVES[name])
     takes = inspect.signature(kind).parameters
@@ -137,6 +139,6 @@ def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> 
 
 
 def _with_own_sigmas(aim: Objective, options: tuple[str, ...]) -> Objective:
-    from convexpoison.neural.objectives import DataDependent
+    from convexpoison.neural.training.objectives import DataDependent
 
     return DataDependent(aim, **read_settings(options, DataDependent, "--data-dependent", flag="--sigma-option"))

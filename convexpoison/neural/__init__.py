@@ -7,81 +7,86 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convexpoison.neural.bilevel_settings import BilevelSettings
-    from convexpoison.neural.certification import Certification, RadiusDecision
-    from convexpoison.neural.distortion import Distortion, pgd_distortion
-    from convexpoison.neural.estimator import SmoothedNetworkClassifier
-    from convexpoison.neural.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves, evaluate
-    from convexpoison.neural.full_batch import class_accuracy, train_full_batch
-    from convexpoison.neural.hypergradients import Hypergradient, approx_grad, reverse_mode
-    from convexpoison.neural.image_ball import ImageBall
-    from convexpoison.neural.linear_attack import LinearAttack, attack_linear, average_radius
-    from convexpoison.neural.memory import MemoryCertification, MemoryClassifier
-    from convexpoison.neural.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
-    from convexpoison.neural.model_targeted_result import ModelTargetedPoison
-    from convexpoison.neural.networks import make_network
-    from convexpoison.neural.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
-    from convexpoison.neural.poison_goals import SoftRadius, TargetClass, TargetPoint
-    from convexpoison.neural.poison_result import PoisonResult
-    from convexpoison.neural.poisoning import attack
-    from convexpoison.neural.retraining import Retraining, retrain, transfer
-    from convexpoison.neural.sigma import optimize_sigma
-    from convexpoison.neural.smoothing import SmoothedClassifier
-    from convexpoison.neural.theory import LinearTheory, one_dimension, two_gaussians
-    from convexpoison.neural.training import Recipe, Trained, fit
-    from convexpoison.neural.victim import NeuralVictim
+    from convexpoison.neural.evaluation.distortion import Distortion, pgd_distortion
+    from convexpoison.neural.evaluation.evaluate import (
+        CertifiedAccuracy,
+        Evaluation,
+        certified_accuracy_curves,
+        evaluate,
+    )
+    from convexpoison.neural.poisoning.attack import attack
+    from convexpoison.neural.poisoning.bilevel_settings import BilevelSettings
+    from convexpoison.neural.poisoning.goals import SoftRadius, TargetClass, TargetPoint
+    from convexpoison.neural.poisoning.hypergradients import Hypergradient, approx_grad, reverse_mode
+    from convexpoison.neural.poisoning.image_ball import ImageBall
+    from convexpoison.neural.poisoning.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
+    from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
+    from convexpoison.neural.poisoning.result import PoisonResult
+    from convexpoison.neural.poisoning.retraining import Retraining, retrain, transfer
+    from convexpoison.neural.smoothing.certification import Certification, RadiusDecision
+    from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+    from convexpoison.neural.smoothing.memory import MemoryCertification, MemoryClassifier
+    from convexpoison.neural.smoothing.sigma import optimize_sigma
+    from convexpoison.neural.theory.linear import LinearTheory, one_dimension, two_gaussians
+    from convexpoison.neural.theory.linear_attack import LinearAttack, attack_linear, average_radius
+    from convexpoison.neural.training.estimator import SmoothedNetworkClassifier
+    from convexpoison.neural.training.fit import Recipe, Trained, fit
+    from convexpoison.neural.training.full_batch import class_accuracy, train_full_batch
+    from convexpoison.neural.training.networks import make_network
+    from convexpoison.neural.training.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
+    from convexpoison.neural.training.victim import NeuralVictim
 
 # Public name -> module that holds it, loaded on first use.
 _HOMES = {
-    "SmoothedClassifier": "smoothing",
-    "Certification": "certification",
-    "RadiusDecision": "certification",
-    "optimize_sigma": "sigma",
-    "MemoryClassifier": "memory",
-    "MemoryCertification": "memory",
-    "evaluate": "evaluation",
-    "Evaluation": "evaluation",
-    "CertifiedAccuracy": "evaluation",
-    "certified_accuracy_curves": "evaluation",
-    "pgd_distortion": "distortion",
-    "Distortion": "distortion",
-    "Standard": "objectives",
-    "GaussianAugmentation": "objectives",
-    "SmoothAdv": "objectives",
-    "Macer": "objectives",
-    "DataDependent": "objectives",
-    "Recipe": "training",
-    "Trained": "training",
-    "fit": "training",
-    "make_network": "networks",
-    "SmoothedNetworkClassifier": "estimator",
-    "one_dimension": "theory",
-    "two_gaussians": "theory",
-    "LinearTheory": "theory",
-    "attack_linear": "linear_attack",
-    "average_radius": "linear_attack",
-    "LinearAttack": "linear_attack",
-    "model_targeted": "model_targeted",
-    "flipped": "model_targeted",
-    "random_flips": "model_targeted",
-    "retrained_accuracies": "model_targeted",
-    "ModelTargetedPoison": "model_targeted_result",
-    "train_full_batch": "full_batch",
-    "class_accuracy": "full_batch",
-    "attack": "poisoning",
-    "BilevelSettings": "bilevel_settings",
-    "PoisonResult": "poison_result",
-    "TargetClass": "poison_goals",
-    "TargetPoint": "poison_goals",
-    "SoftRadius": "poison_goals",
-    "NeuralVictim": "victim",
-    "ImageBall": "image_ball",
-    "approx_grad": "hypergradients",
-    "reverse_mode": "hypergradients",
-    "Hypergradient": "hypergradients",
-    "retrain": "retraining",
-    "Retraining": "retraining",
-    "transfer": "retraining",
+    "SmoothedClassifier": "smoothing.classifier",
+    "Certification": "smoothing.certification",
+    "RadiusDecision": "smoothing.certification",
+    "optimize_sigma": "smoothing.sigma",
+    "MemoryClassifier": "smoothing.memory",
+    "MemoryCertification": "smoothing.memory",
+    "evaluate": "evaluation.evaluate",
+    "Evaluation": "evaluation.evaluate",
+    "CertifiedAccuracy": "evaluation.evaluate",
+    "certified_accuracy_curves": "evaluation.evaluate",
+    "pgd_distortion": "evaluation.distortion",
+    "Distortion": "evaluation.distortion",
+    "Standard": "training.objectives",
+    "GaussianAugmentation": "training.objectives",
+    "SmoothAdv": "training.objectives",
+    "Macer": "training.objectives",
+    "DataDependent": "training.objectives",
+    "Recipe": "training.fit",
+    "Trained": "training.fit",
+    "fit": "training.fit",
+    "make_network": "training.networks",
+    "SmoothedNetworkClassifier": "training.estimator",
+    "one_dimension": "theory.linear",
+    "two_gaussians": "theory.linear",
+    "LinearTheory": "theory.linear",
+    "attack_linear": "theory.linear_attack",
+    "average_radius": "theory.linear_attack",
+    "LinearAttack": "theory.linear_attack",
+    "model_targeted": "poisoning.model_targeted",
+    "flipped": "poisoning.model_targeted",
+    "random_flips": "poisoning.model_targeted",
+    "retrained_accuracies": "poisoning.model_targeted",
+    "ModelTargetedPoison": "poisoning.model_targeted_result",
+    "train_full_batch": "training.full_batch",
+    "class_accuracy": "training.full_batch",
+    "attack": "poisoning.attack",
+    "BilevelSettings": "poisoning.bilevel_settings",
+    "PoisonResult": "poisoning.result",
+    "TargetClass": "poisoning.goals",
+    "TargetPoint": "poisoning.goals",
+    "SoftRadius": "poisoning.goals",
+    "NeuralVictim": "training.victim",
+    "ImageBall": "poisoning.image_ball",
+    "approx_grad": "poisoning.hypergradients",
+    "reverse_mode": "poisoning.hypergradients",
+    "Hypergradient": "poisoning.hypergradients",
+    "retrain": "poisoning.retraining",
+    "Retraining": "poisoning.retraining",
+    "transfer": "poisoning.retraining",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convexpoison.neural.balls import ABSTAIN, Balls
+from convexpoison.neural.smoothing.balls import ABSTAIN, Balls
 
 
 def _one(norm: int = 2) -> Balls:

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays  # noqa: E402
 
 from convexpoison import neural  # noqa: E402
 from convexpoison.datasets.images import load_images  # noqa: E402
-from convexpoison.neural.baselines import flip_labels, random_noise, watermark  # noqa: E402
-from convexpoison.neural.image_ball import ImageBall  # noqa: E402
+from convexpoison.neural.poisoning.baselines import flip_labels, random_noise, watermark  # noqa: E402
+from convexpoison.neural.poisoning.image_ball import ImageBall  # noqa: E402
 
 pixels = arrays(np.float32, (3, 1, 4, 4), elements=st.floats(0.0, 1.0, width=32))
 offsets = arrays(np.float32, (3, 1, 4, 4), elements=st.floats(-4.0, 4.0, width=32))

@@ -16,9 +16,9 @@ from torch import nn  # noqa: E402
 
 from convexpoison import neural  # noqa: E402
 from convexpoison.datasets.images import load_images  # noqa: E402
-from convexpoison.neural import bilevel  # noqa: E402
-from convexpoison.neural.objectives import Batch  # noqa: E402
-from convexpoison.neural.poison_goals import NegatedCrossEntropy, SoftRadius, as_target  # noqa: E402
+from convexpoison.neural.poisoning import bilevel  # noqa: E402
+from convexpoison.neural.poisoning.goals import NegatedCrossEntropy, SoftRadius, as_target  # noqa: E402
+from convexpoison.neural.training.objectives import Batch  # noqa: E402
 
 TARGET = 8
 

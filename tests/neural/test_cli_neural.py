@@ -112,8 +112,8 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(folder: Path, monkeypatch: p
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("convexpoison.neural.training.fit", stop)
-    monkeypatch.setattr("convexpoison.neural.evaluation.evaluate", stop)
+    monkeypatch.setattr("convexpoison.neural.training.fit.fit", stop)
+    monkeypatch.setattr("convexpoison.neural.evaluation.evaluate.evaluate", stop)
     told = run("train", *DATA, "--sigma", 1, "--weights", "no.st", "--checkpoint", "no.c", status=130)
     assert told.stdout == "" and "goes on from no.c" in told.stderr
     told = run(*CERTIFY, "--out", "no.tsv", status=130)
@@ -123,7 +123,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(folder: Path, monkeypatch: p
 
 def test_the_defaults_of_training_are_those_of_the_recipe() -> None:
     pytest.importorskip("torch", reason="training needs torch, which is not installed")
-    from convexpoison.neural.training import Recipe
+    from convexpoison.neural.training.fit import Recipe
 
     ours = {option.name: option for option in train.params}
     for name, parameter in inspect.signature(Recipe).parameters.items():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from convexpoison.neural import bounds
+from convexpoison.neural.smoothing import bounds
 
 N_RUNS = 10_000
 
@@ -104,7 +104,7 @@ def test_one_level_bounds_the_largest_of_many_rivals() -> None:
 
 
 def test_sample_sizes_lose_no_more_than_the_tolerance() -> None:
-    from convexpoison.neural.noise import NOISES
+    from convexpoison.neural.smoothing.noise import NOISES
 
     sizes, n0, alpha, tolerance = np.array([500, 2000, 10_000, 50_000, 100_000]), 1000, 0.001, 0.1
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convexpoison.neural.evaluation import Evaluation, certified_accuracy_curves
-from convexpoison.neural.records import RecordWriter, read_records
+from convexpoison.neural.evaluation.evaluate import Evaluation, certified_accuracy_curves
+from convexpoison.neural.evaluation.records import RecordWriter, read_records
 
 RADII = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0])
 
@@ -216,7 +216,7 @@ def test_a_run_without_a_seed_goes_on_with_the_one_in_the_file(
 
 def test_what_is_done_is_looked_up_once_and_not_for_every_image(halfspace: Any, tmp_path: Path) -> None:
     from convexpoison.neural import SmoothedClassifier, evaluate
-    from convexpoison.neural.records import RecordWriter
+    from convexpoison.neural.evaluation.records import RecordWriter
 
     n = 3000
     classifier = SmoothedClassifier(halfspace([8.0, 0.0], -4.0), 0.25, random_state=0)

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'neur
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from convexpoison.neural.hypergradients import LowerDerivatives, approx_grad, loss_of, reverse_mode  # noqa: E402
-from convexpoison.neural.objectives import Batch, GaussianAugmentation, Macer, SmoothAdv, Standard  # noqa: E402
-from convexpoison.neural.poison_goals import SoftRadius  # noqa: E402
+from convexpoison.neural.poisoning.goals import SoftRadius  # noqa: E402
+from convexpoison.neural.poisoning.hypergradients import LowerDerivatives, approx_grad, loss_of, reverse_mode  # noqa: E402
+from convexpoison.neural.training.objectives import Batch, GaussianAugmentation, Macer, SmoothAdv, Standard  # noqa: E402
 
 N, D, RIDGE = 9, 4, 0.3
 

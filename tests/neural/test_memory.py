@@ -47,7 +47,7 @@ def test_the_derivative_is_that_of_the_radius(halfspace: Any) -> None:
     """One step, against central differences with the same noise."""
     classifier, X, n, h = _line(halfspace), np.array([[0.6, 0.5]]), 64, 1e-4
     images = classifier.images(X)
-    from convexpoison.neural.sampling import stream_seed
+    from convexpoison.neural.smoothing.sampling import stream_seed
 
     unit = torch.empty(n, 2)
     classifier.noise.fill(unit, 1.0, torch.Generator().manual_seed(stream_seed(classifier.seed, "sigma", images[0])))

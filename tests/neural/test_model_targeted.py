@@ -14,13 +14,19 @@ import torch.nn.functional as F  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 
 from convexpoison.datasets.images import load_images  # noqa: E402
-from convexpoison.neural.full_batch import class_accuracy, describe, train_full_batch  # noqa: E402
-from convexpoison.neural.model_targeted import MLP, flipped, model_targeted, random_flips, retrained_accuracies  # noqa: E402
-from convexpoison.neural.model_targeted_result import ModelTargetedPoison  # noqa: E402
-from convexpoison.neural.networks import make_network, mlp  # noqa: E402
-from convexpoison.neural.objectives import Standard  # noqa: E402
-from convexpoison.neural.training import Recipe  # noqa: E402
-from convexpoison.neural.victim import NeuralVictim  # noqa: E402
+from convexpoison.neural.poisoning.model_targeted import (  # noqa: E402
+    MLP,
+    flipped,
+    model_targeted,
+    random_flips,
+    retrained_accuracies,
+)
+from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison  # noqa: E402
+from convexpoison.neural.training.fit import Recipe  # noqa: E402
+from convexpoison.neural.training.full_batch import class_accuracy, describe, train_full_batch  # noqa: E402
+from convexpoison.neural.training.networks import make_network, mlp  # noqa: E402
+from convexpoison.neural.training.objectives import Standard  # noqa: E402
+from convexpoison.neural.training.victim import NeuralVictim  # noqa: E402
 
 VICTIM = NeuralVictim(
     partial(mlp, 2, widths=(32, 16)),

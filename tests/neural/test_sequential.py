@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from convexpoison.neural.sequential import log_mixture, sequence_interval
+from convexpoison.neural.smoothing.sequential import log_mixture, sequence_interval
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.93])
@@ -53,7 +53,7 @@ def test_the_interval_ends_where_the_mixture_says() -> None:
 
 
 def test_the_interval_is_wider_than_one_for_a_fixed_number_but_not_by_much() -> None:
-    from convexpoison.neural.bounds import clopper_pearson_lower
+    from convexpoison.neural.smoothing.bounds import clopper_pearson_lower
 
     lower, _ = sequence_interval(9_900, 10_000, 0.001)
     fixed = clopper_pearson_lower(9_900, 10_000, 0.001)

@@ -12,8 +12,8 @@ from scipy.stats import binom, norm
 torch = pytest.importorskip("torch", reason="smoothing needs torch, which is not installed")
 
 from convexpoison.neural import SmoothedClassifier  # noqa: E402
-from convexpoison.neural.bounds import clopper_pearson_lower  # noqa: E402
-from convexpoison.neural.noise import NOISES  # noqa: E402
+from convexpoison.neural.smoothing.bounds import clopper_pearson_lower  # noqa: E402
+from convexpoison.neural.smoothing.noise import NOISES  # noqa: E402
 
 nn = torch.nn
 
@@ -281,7 +281,7 @@ def test_the_network_is_left_as_it_was() -> None:
 
 def test_channels_last_computes_the_same_function() -> None:
     net, image = _convnet(3), torch.from_numpy(_images(1, 3)[0])
-    from convexpoison.neural.forward import Forward
+    from convexpoison.neural.smoothing.forward import Forward
 
     for channels_last in (False, True):
         forward = Forward(net, "logits", None, "float32", channels_last)

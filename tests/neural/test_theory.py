@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 import convexpoison as cp
 from convexpoison.data import TrainingData
-from convexpoison.neural.linear_attack import AverageRadius, attack_linear, average_radius
-from convexpoison.neural.theory import one_dimension, two_gaussians
+from convexpoison.neural.theory.linear import one_dimension, two_gaussians
+from convexpoison.neural.theory.linear_attack import AverageRadius, attack_linear, average_radius
 
 LEAST_SQUARES = cp.Victim("squared", C=np.inf, intercept="free")
 

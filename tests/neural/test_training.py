@@ -12,9 +12,10 @@ from scipy.stats import norm  # noqa: E402
 from torch import nn  # noqa: E402
 
 from convexpoison.datasets.images import load_images  # noqa: E402
-from convexpoison.neural import checkpoint, networks  # noqa: E402
-from convexpoison.neural.estimator import SmoothedNetworkClassifier  # noqa: E402
-from convexpoison.neural.objectives import (  # noqa: E402
+from convexpoison.neural.training import checkpoint, networks  # noqa: E402
+from convexpoison.neural.training.estimator import SmoothedNetworkClassifier  # noqa: E402
+from convexpoison.neural.training.fit import Recipe, fit, flip_and_crop  # noqa: E402
+from convexpoison.neural.training.objectives import (  # noqa: E402
     Batch,
     DataDependent,
     GaussianAugmentation,
@@ -23,7 +24,6 @@ from convexpoison.neural.objectives import (  # noqa: E402
     Standard,
     radius_gap,
 )
-from convexpoison.neural.training import Recipe, fit, flip_and_crop  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.bounds import ROUNDING
+from convexpoison.neural.smoothing.bounds import ROUNDING
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from convexpoison.neural.forward import Forward, soft_votes
-from convexpoison.neural.noise import Noise
+from convexpoison.neural.smoothing.forward import Forward, soft_votes
+from convexpoison.neural.smoothing.noise import Noise
 
 
 def stream_seed(seed: bytes, purpose: str, image: torch.Tensor) -> int:

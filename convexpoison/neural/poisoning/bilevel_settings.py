@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from convexpoison.neural.objectives import Macer, Objective, SmoothAdv
+from convexpoison.neural.training.objectives import Macer, Objective, SmoothAdv
 
 _WAYS = ("adam", "cg", "neumann", "exact", "reverse")
 

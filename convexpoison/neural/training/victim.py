@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from convexpoison.neural.networks import make_network
-from convexpoison.neural.objectives import GaussianAugmentation, Objective
-from convexpoison.neural.training import Recipe, Trained, fit
+from convexpoison.neural.training.fit import Recipe, Trained, fit
+from convexpoison.neural.training.networks import make_network
+from convexpoison.neural.training.objectives import GaussianAugmentation, Objective
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class NeuralVictim:
     Parameters
     ----------
     network : str or callable
-        A name of ``convexpoison.neural.networks.NETWORKS``, or a function without arguments that builds a fresh module.
+        A name of ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a fresh module.
     objective : Objective
         ``GaussianAugmentation(0.5)`` where not given.
     recipe : Recipe

@@ -11,10 +11,10 @@ import torch
 
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
-from convexpoison.neural import inputs
-from convexpoison.neural.forward import soft_votes
-from convexpoison.neural.sampling import stream_seed
-from convexpoison.neural.smoothing import SmoothedClassifier
+from convexpoison.neural.smoothing import inputs
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+from convexpoison.neural.smoothing.forward import soft_votes
+from convexpoison.neural.smoothing.sampling import stream_seed
 
 
 @dataclass(frozen=True, eq=False)

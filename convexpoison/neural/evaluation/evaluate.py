@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
-from convexpoison.neural.records import COLUMNS, RecordWriter, read_records
+from convexpoison.neural.evaluation.records import COLUMNS, RecordWriter, read_records
 
 if TYPE_CHECKING:
-    from convexpoison.neural.memory import MemoryClassifier
-    from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+    from convexpoison.neural.smoothing.memory import MemoryClassifier
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from convexpoison.neural.objectives import Batch, Memory, Objective
+from convexpoison.neural.training.objectives import Batch, Memory, Objective
 
 Parameters = tuple[Tensor, ...]
 Loss = Callable[[Parameters, Tensor], Tensor]

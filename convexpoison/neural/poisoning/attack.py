@@ -12,15 +12,15 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from convexpoison.datasets.images import Images
-from convexpoison.neural.baselines import flip_labels, random_noise, watermark
-from convexpoison.neural.bilevel import BilevelRun, PoisonTask, drive
-from convexpoison.neural.bilevel_settings import BilevelSettings
-from convexpoison.neural.image_ball import ImageBall
-from convexpoison.neural.objectives import Objective
-from convexpoison.neural.poison_goals import NegatedCrossEntropy, SoftRadius, Target, as_target
-from convexpoison.neural.poison_result import PoisonResult, provenance
-from convexpoison.neural.training import _tensors
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.poisoning.baselines import flip_labels, random_noise, watermark
+from convexpoison.neural.poisoning.bilevel import BilevelRun, PoisonTask, drive
+from convexpoison.neural.poisoning.bilevel_settings import BilevelSettings
+from convexpoison.neural.poisoning.goals import NegatedCrossEntropy, SoftRadius, Target, as_target
+from convexpoison.neural.poisoning.image_ball import ImageBall
+from convexpoison.neural.poisoning.result import PoisonResult, provenance
+from convexpoison.neural.training.fit import _tensors
+from convexpoison.neural.training.objectives import Objective
+from convexpoison.neural.training.victim import NeuralVictim
 
 METHODS = ("bilevel", "watermark", "noise", "label_flip")
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from convexpoison.neural.checkpoint import load_checkpoint, save_checkpoint
-from convexpoison.neural.forward import Forward, out_of_memory
-from convexpoison.neural.inputs import probe
-from convexpoison.neural.objectives import Batch, Memory, Objective
-from convexpoison.neural.seeding import seed_of, seeded
+from convexpoison.neural.smoothing.forward import Forward, out_of_memory
+from convexpoison.neural.smoothing.inputs import probe
+from convexpoison.neural.training.checkpoint import load_checkpoint, save_checkpoint
+from convexpoison.neural.training.objectives import Batch, Memory, Objective
+from convexpoison.neural.training.seeding import seed_of, seeded
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 

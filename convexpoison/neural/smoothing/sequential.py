@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import betaln, xlog1py, xlogy
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.bounds import ROUNDING
+from convexpoison.neural.smoothing.bounds import ROUNDING
 
 _PRIOR = (0.5, 0.5)
 """Jeffreys: certified images have probabilities near 1, where it has much of its mass."""

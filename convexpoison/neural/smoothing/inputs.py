@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convexpoison.neural.forward import Forward, out_of_memory
+from convexpoison.neural.smoothing.forward import Forward, out_of_memory
 
 
 def check_alpha(alpha: Any) -> float:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.sampling import Tally, tally
-from convexpoison.neural.sequential import log_mixture
+from convexpoison.neural.smoothing.sampling import Tally, tally
+from convexpoison.neural.smoothing.sequential import log_mixture
 
 if TYPE_CHECKING:
-    from convexpoison.neural.smoothing import SmoothedClassifier
+    from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 
 _GROWTH = 0.25
 """Draws of an undecided image until the next look, as a part of those so far."""

@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from convexpoison.files import write_npz
 from convexpoison.losses import FloatArray
-from convexpoison.neural.full_batch import class_accuracy, describe, losses, train_full_batch
-from convexpoison.neural.inputs import check_count
-from convexpoison.neural.model_targeted_result import ModelTargetedPoison
-from convexpoison.neural.networks import mlp
-from convexpoison.neural.objectives import Standard
-from convexpoison.neural.training import Recipe
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
+from convexpoison.neural.smoothing.inputs import check_count
+from convexpoison.neural.training.fit import Recipe
+from convexpoison.neural.training.full_batch import class_accuracy, describe, losses, train_full_batch
+from convexpoison.neural.training.networks import mlp
+from convexpoison.neural.training.objectives import Standard
+from convexpoison.neural.training.victim import NeuralVictim
 
 Rows = tuple[Any, Any]
 TRACE = ("n_points", "max_loss_difference", "distance", "target_accuracy", "accuracy", "seconds")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convexpoison.neural.objectives import Batch, Memory, Objective, radius_gap, smoothed
+from convexpoison.neural.training.objectives import Batch, Memory, Objective, radius_gap, smoothed
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class ModelTargetedPoison:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but the network to a compressed npz file, without pickle; all of it or nothing.
 
-        The weights go into a file of their own: :func:`convexpoison.neural.checkpoint.save_weights`.
+        The weights go into a file of their own: :func:`convexpoison.neural.training.checkpoint.save_weights`.
         """
         arrays = {name: getattr(self, name) for name in ("points", "labels", "chosen", "counts")}
         arrays |= {f"trace_{name}": values for name, values in self.trace.items()}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.linear_attack import check_positive
+from convexpoison.neural.theory.linear_attack import check_positive
 
 _Measure = Callable[[float, int], tuple[float, float]]
 """Threshold and sign of the slope to the mean radius and the accuracy of the negative class."""

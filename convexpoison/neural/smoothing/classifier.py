@@ -13,13 +13,13 @@ from scipy.stats import binom
 from torch import nn
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural import bounds, inputs
-from convexpoison.neural.certification import Certification, RadiusDecision
-from convexpoison.neural.decision import until_decided
-from convexpoison.neural.forward import Forward
-from convexpoison.neural.noise import NOISES
-from convexpoison.neural.sampling import Stream, Tally, stream_seed, tally
-from convexpoison.neural.sequential import sequence_interval
+from convexpoison.neural.smoothing import bounds, inputs
+from convexpoison.neural.smoothing.certification import Certification, RadiusDecision
+from convexpoison.neural.smoothing.decision import until_decided
+from convexpoison.neural.smoothing.forward import Forward
+from convexpoison.neural.smoothing.noise import NOISES
+from convexpoison.neural.smoothing.sampling import Stream, Tally, stream_seed, tally
+from convexpoison.neural.smoothing.sequential import sequence_interval
 
 _BOUNDS = {"hard": ("clopper_pearson", "randomized"), "soft": ("bernstein", "hoeffding")}
 _SIZES = 12
@@ -256,7 +256,7 @@ class SmoothedClassifier:
         References
         ----------
         Voráček (NeurIPS 2024): confidence sequences for smoothing. Here Robbins' Beta mixture
-        (:mod:`convexpoison.neural.sequential`).
+        (:mod:`convexpoison.neural.smoothing.sequential`).
         """
         images = self.images(X)
         n0, n_max = inputs.check_draws(n0, n_max)

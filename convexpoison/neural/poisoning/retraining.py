@@ -12,11 +12,11 @@ import torch
 
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
-from convexpoison.neural.distortion import pgd_distortion
-from convexpoison.neural.evaluation import evaluate
-from convexpoison.neural.poison_result import PoisonResult
-from convexpoison.neural.smoothing import SmoothedClassifier
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.evaluation.distortion import pgd_distortion
+from convexpoison.neural.evaluation.evaluate import evaluate
+from convexpoison.neural.poisoning.result import PoisonResult
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+from convexpoison.neural.training.victim import NeuralVictim
 
 
 @dataclass(frozen=True, eq=False)

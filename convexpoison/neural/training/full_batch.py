@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convexpoison.losses import FloatArray
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.training.victim import NeuralVictim
 
 
 def train_full_batch(

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from convexpoison.neural.bilevel_settings import BilevelSettings
-from convexpoison.neural.checkpoint import load_checkpoint, save_checkpoint
-from convexpoison.neural.hypergradients import Hypergradient, approx_grad, loss_of, reverse_mode
-from convexpoison.neural.image_ball import ImageBall
-from convexpoison.neural.objectives import Batch, Memory, Objective
-from convexpoison.neural.seeding import seeded
-from convexpoison.neural.victim import NeuralVictim
+from convexpoison.neural.poisoning.bilevel_settings import BilevelSettings
+from convexpoison.neural.poisoning.hypergradients import Hypergradient, approx_grad, loss_of, reverse_mode
+from convexpoison.neural.poisoning.image_ball import ImageBall
+from convexpoison.neural.training.checkpoint import load_checkpoint, save_checkpoint
+from convexpoison.neural.training.objectives import Batch, Memory, Objective
+from convexpoison.neural.training.seeding import seeded
+from convexpoison.neural.training.victim import NeuralVictim
 
 SAVE_EVERY_S = 60.0
 """A checkpoint is written no more often than this, and at the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from convexpoison.neural.image_ball import ImageBall
+from convexpoison.neural.poisoning.image_ball import ImageBall
 
 
 def watermark(ball: ImageBall, others: np.ndarray, rng: np.random.Generator, opacity: float = 0.1) -> np.ndarray:

@@ -11,13 +11,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from convexpoison.neural.certification import Certification
-from convexpoison.neural.inputs import check_count
-from convexpoison.neural.networks import make_network
-from convexpoison.neural.objectives import GaussianAugmentation, Objective
-from convexpoison.neural.seeding import seed_of
-from convexpoison.neural.smoothing import SmoothedClassifier
-from convexpoison.neural.training import Recipe, fit, n_outputs
+from convexpoison.neural.smoothing.certification import Certification
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+from convexpoison.neural.smoothing.inputs import check_count
+from convexpoison.neural.training.fit import Recipe, fit, n_outputs
+from convexpoison.neural.training.networks import make_network
+from convexpoison.neural.training.objectives import GaussianAugmentation, Objective
+from convexpoison.neural.training.seeding import seed_of
 
 
 class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -26,7 +26,7 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
     Parameters
     ----------
     network : str or callable
-        A name of ``convexpoison.neural.networks.NETWORKS``, or a function without arguments that builds a fresh module.
+        A name of ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a fresh module.
     objective : Objective, optional
         ``GaussianAugmentation(0.5)`` where not given.
     sigma : float, optional

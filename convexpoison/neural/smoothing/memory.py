@@ -15,10 +15,10 @@ import torch
 
 from convexpoison.files import write_npz
 from convexpoison.losses import FloatArray
-from convexpoison.neural.balls import ABSTAIN, Balls
-from convexpoison.neural.certification import Rows
-from convexpoison.neural.sigma import optimize_sigma
-from convexpoison.neural.smoothing import SmoothedClassifier
+from convexpoison.neural.smoothing.balls import ABSTAIN, Balls
+from convexpoison.neural.smoothing.certification import Rows
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier
+from convexpoison.neural.smoothing.sigma import optimize_sigma
 
 SigmaChoice = Callable[[SmoothedClassifier, Any], npt.ArrayLike]
 _FORMAT = 1

@@ -1,0 +1,1 @@
+"""Randomized smoothing: noise, votes and their bounds, certificates, and noise that adapts to the image."""

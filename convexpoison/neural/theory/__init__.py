@@ -1,0 +1,1 @@
+"""Closed forms for linear classifiers, and the attacks that meet them."""
