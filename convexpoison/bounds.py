@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import Certificate, certify
 from convexpoison.proofs.claim import Claim
+from convexpoison.proofs.enclosures import has_proofs
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
@@ -86,7 +87,7 @@ class Bound:
     target : LinearModel
     certificate : Certificate or None
         What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
-        trivial bound 0.
+        trivial bound 0, and for a loss of one's own (evaluated by MTP's Theorem 2 in floating point, not certified).
     mass : float
         Mass of a fractional attack that reproduces the target: no bound can be better. ``inf`` where none is known.
     method : {"tight", "theorem_2"}
@@ -187,8 +188,8 @@ class BoundProblem:
 
     @property
     def has_tight_bound(self) -> bool:
-        """Whether the space can be multiplied by a mass: all parts but constraints of the user's."""
-        return self.space.constraints is None
+        """Whether the space can be multiplied by a mass (all parts but constraints of the user's), for a loss with proofs."""
+        return self.space.constraints is None and has_proofs(self.victim.loss)
 
     def tight(self, time_limit_s: float | None = None) -> Bound:
         """The best bound there is (:mod:`convexpoison.mass.tight`), or what it has come to when the time is up."""
@@ -201,11 +202,18 @@ class BoundProblem:
         return self._proven(found.direction, found.mass, "tight", "highs")
 
     def along(self, witnesses: Iterable[LinearModel]) -> Bound:
-        """The best that these models prove, each by the direction in which it lies: at least ``z`` of the model."""
+        """The best that these models prove, each by the direction in which it lies: at least ``z`` of the model.
+
+        For a loss without proofs it is z itself, and not certified.
+        """
         best = Bound(0.0, self.target, None, math.inf, "theorem_2", self.solver)
         for theta in witnesses:
             v = Direction(theta.coef - self.target.coef, theta.intercept - self.target.intercept)
-            best = max(best, self._proven(v, math.inf, "theorem_2", self.solver), key=lambda bound: bound.value)
+            if has_proofs(self.victim.loss):
+                found = self._proven(v, math.inf, "theorem_2", self.solver)
+            else:
+                found = replace(best, value=self.z(theta))
+            best = max(best, found, key=lambda bound: bound.value)
         return best
 
     def _proven(self, direction: Direction, mass: float, method: str, solver: str) -> Bound:

@@ -32,6 +32,8 @@ class Loss(ABC):
     classification: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     """Continuously differentiable, so that Newton's method applies."""
+    bends_most_at: ClassVar[float] = 0.0
+    """An argument at which the curvature is largest; it never rises on the way from there, on either side."""
 
     def argument(self, scores: ArrayLike, y: ArrayLike) -> FloatArray:
         """Margin ``y * score`` (classification) or residual ``score - y`` (regression)."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison import datasets
 from convexpoison.datasets import Dataset
+from convexpoison.solvers.gurobi import licence_status
 
 # A slow machine is no reason to fail, and the same examples every time make a failure repeatable.
 settings.register_profile("convexpoison", deadline=None, derandomize=True)
@@ -24,6 +27,24 @@ def one_thread() -> Iterator[None]:
     """Tests are small, and several threads would only get in each other's way."""
     with threadpool_limits(1):
         yield
+
+
+@cache
+def lacks(mark: str) -> str:
+    """Why tests with this mark cannot run here; empty if they can."""
+    if mark == "gurobi":
+        status = licence_status()
+        return "" if status.usable else status.message
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra 'neural')")
+    return "" if torch.cuda.is_available() else "there is no CUDA device that torch can use"
+
+
+@pytest.fixture(autouse=True)
+def what_the_marks_need(request: pytest.FixtureRequest) -> None:
+    """Tests marked ``gurobi`` or ``gpu`` are skipped, with a sentence, where they cannot run."""
+    for mark in ("gurobi", "gpu"):
+        if request.node.get_closest_marker(mark) and (why := lacks(mark)):
+            pytest.skip(why)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +60,12 @@ def data_folder() -> Path:
 def digits() -> Dataset:
     """1 against 7 on 8 x 8 digits: 252 training rows of 64 features in [0, 1]."""
     return datasets.load("digits_17")
+
+
+@pytest.fixture
+def pandas() -> Any:
+    """The library; tests that need it are skipped where it is not installed."""
+    return pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
 
 
 @pytest.fixture

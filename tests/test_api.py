@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import convexpoison as cp
@@ -19,10 +18,10 @@ def target(digits):
     return VICTIM.fit(digits.X_train, wrong)
 
 
-def test_any_two_labels_and_dataframes(digits, target):
+def test_any_two_labels_and_dataframes(digits, target, pandas):
     plain = cp.attack(target, (digits.X_train, digits.y_train), victim=VICTIM, max_points=8)
-    frame = pd.DataFrame(digits.X_train, columns=[f"pixel {j}" for j in range(64)])
-    names = pd.Series(np.where(digits.y_train == 7, "seven", "one"))
+    frame = pandas.DataFrame(digits.X_train, columns=[f"pixel {j}" for j in range(64)])
+    names = pandas.Series(np.where(digits.y_train == 7, "seven", "one"))
     named = cp.attack((target.coef, target.intercept), (frame, names), victim=VICTIM, max_points=8)
     np.testing.assert_array_equal(plain.points, named.points)
     np.testing.assert_array_equal(np.where(plain.labels == 7, "seven", "one"), named.labels)
@@ -105,7 +104,7 @@ def test_other_files_are_not_results(tmp_path):
         cp.AttackResult.load(tmp_path / "other.npz")
 
 
-def test_to_frame(digits, target):
+def test_to_frame(digits, target, pandas):
     frame = cp.attack(target, (digits.X_train, digits.y_train), victim=VICTIM, max_points=3).to_frame()
     assert frame.shape[0] == 4
     assert frame["n_points"].tolist() == [0, 1, 2, 3]

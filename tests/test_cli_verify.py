@@ -70,7 +70,7 @@ def test_sparse_and_weighted_rows(saved: Path, rows: tuple[np.ndarray, np.ndarra
 
 
 def test_csv(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
     table = pandas.DataFrame(rows[0], columns=["a", "b", "c"]).assign(kind=rows[1])
     table.to_csv(tmp_path / "rows.csv", index=False)
     run(saved, tmp_path / "rows.csv", "--label", "kind")

@@ -147,6 +147,12 @@ def test_filter_cost_retrains_and_tells(rng, victim, make):
         assert cost.bound_filtered <= cost.n_points_filtered + 1e-6
         assert cost.ratio == cost.n_points_filtered / cost.n_points
     assert json.dumps(cost.to_dict())
+
+
+def test_the_cost_as_a_table(rng, pandas):
+    X, y = few(rng)
+    made = slab(X, y, percentile=95.0)
+    cost = filter_cost(flipped_target(HINGE, X, y, rng), (X, y), made, victim=HINGE, space=cp.Space.box(0.0, 1.0, 5))
     assert cost.to_frame().shape == (1, len(cost.to_dict()))
 
 

@@ -12,7 +12,7 @@ import pytest
 from convexpoison.display import plot_attack
 from convexpoison.errors import MissingDependencyError
 
-matplotlib_figure = pytest.importorskip("matplotlib.figure")
+matplotlib_figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed (extra 'plot')")
 
 
 @dataclass

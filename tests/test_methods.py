@@ -146,12 +146,10 @@ def test_a_fixed_lambda_is_the_one_of_the_victim_in_the_result(digits):
     assert "several lambdas" in several.note and several.victim == victim
 
 
-def test_columns_in_another_order_are_refused(digits):
-    import pandas as pd
-
+def test_columns_in_another_order_are_refused(digits, pandas):
     names = [f"pixel {j}" for j in range(64)]
-    train = pd.DataFrame(digits.X_train, columns=names), digits.y_train
-    shuffled = pd.DataFrame(digits.X_test, columns=names)[names[::-1]], digits.y_test
+    train = pandas.DataFrame(digits.X_train, columns=names), digits.y_train
+    shuffled = pandas.DataFrame(digits.X_test, columns=names)[names[::-1]], digits.y_test
     model = VICTIM.fit(*digits.train)
     with pytest.raises(ValueError, match="in their order"):
         cp.attack(model, train, victim=VICTIM, max_points=1, test_data=shuffled)

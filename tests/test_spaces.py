@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -22,9 +21,9 @@ def test_inferred_from_arrays():
     assert cp.Space.infer(X.astype(int)).integer.all()
 
 
-def test_inferred_from_dtypes_of_a_frame():
-    frame = pd.DataFrame(
-        {"age": [20, 30], "wage": [1.5, 2.0], "member": [True, False], "small": pd.array([1, 2], dtype="Int8")}
+def test_inferred_from_dtypes_of_a_frame(pandas):
+    frame = pandas.DataFrame(
+        {"age": [20, 30], "wage": [1.5, 2.0], "member": [True, False], "small": pandas.array([1, 2], dtype="Int8")}
     )
     space = cp.Space.infer(frame)
     assert space.integer.tolist() == [True, False, True, True]

@@ -55,6 +55,8 @@ def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_point
 
 def loss_upper(name: str, margin: FloatArray) -> FloatArray:
     """The loss at these margins, rounded up; of "hinge", "squared_hinge" or "logistic", none of which ever rises."""
+    if name not in _UPPER:
+        raise ValueError(f"the bound on the damage is written down for the losses {', '.join(_UPPER)}; got {name!r}")
     return _UPPER[name](margin)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from convexpoison.errors import optional_import
+from convexpoison.losses import LOSSES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -85,7 +86,7 @@ goal_options = together(
 )  # fmt: skip
 victim_options = together(
     click.option(
-        "--loss", type=click.Choice(["hinge", "squared_hinge", "logistic"]),
+        "--loss", type=click.Choice([name for name, loss in LOSSES.items() if loss.classification]),
         help="Loss of the victim [default: that of the estimator in --target, if any, else hinge].",
     ),
     click.option("--C", "C", type=float, help="Sum of the losses plus R / C, as in scikit-learn."),

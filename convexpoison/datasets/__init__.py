@@ -29,15 +29,6 @@ from convexpoison.spaces import Space
 
 _DOGFISH = tuple(f"dogfish_900_300_inception_features_{part}.npz" for part in ("train", "test"))
 
-_ROWS = {
-    "mnist_17": (13_007, 2_163),
-    "adult": (15_682, 7_692),
-    "adult_balanced": (15_682, 7_692),
-    "enron1": (4_137, 1_035),
-    "dogfish": (1_800, 600),
-}
-"""Train and test rows that must come out."""
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -108,42 +99,40 @@ def load(name: str, *, data_home: Home = None) -> Dataset:
     ValueError
         An unknown name; a file whose SHA-256 or content is not the known one.
     """
-    pair = re.fullmatch(r"(digits|mnist|fashion_mnist)_(\d)_?(\d)", name)
-    if pair is not None and pair[2] != pair[3]:
-        data = _pair(name, pair[1], (int(pair[2]), int(pair[3])), data_home)
-    elif name in _LOADERS:
-        data = _LOADERS[name](name, data_home)
-    else:
-        known = ", ".join(name for name, _ in available(data_home=data_home))
+    source = SOURCES.get(name, Source(_pair) if _classes_in(name) else None)
+    if source is None:
+        known = ", ".join(SOURCES)
         raise ValueError(f"unknown data set {name!r}; choose one of {known}, or other classes, as in mnist_3_8")
+    data = source.load(name, data_home)
     rows = data.X_train.shape[0], data.X_test.shape[0]
-    if rows != _ROWS.get(name, rows):
-        raise ValueError(f"{name} should have {_ROWS[name]} train and test rows; its files hold {rows}")
+    if rows != (source.rows or rows):
+        raise ValueError(f"{name} should have {source.rows} train and test rows; its files hold {rows}")
     return data
 
 
 def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
     """The names of the data sets, each with whether its files are on this machine (unchecked)."""
-    files = {
-        "digits_17": (),
-        "mnist_17": ("mnist.npz",),
-        "fashion_mnist_0_2": ("fashion_mnist.npz",),
-        "adult": ("adult_57.npz",),
-        "adult_balanced": ("adult_57.npz",),
-        "enron1": ("enron1.npz",),
-        "dogfish": _DOGFISH,
-    }
-    here = {file: locate(file, data_home) is not None for needed in files.values() for file in needed}
-    if locate("adult_train.csv.gz", data_home) and locate("adult_test.csv.gz", data_home):
-        here["adult_57.npz"] = True
-    return [(name, all(here[file] for file in needed)) for name, needed in files.items()]
+
+    def here(files: tuple[str, ...]) -> bool:
+        return all(locate(file, data_home) is not None for file in files)
+
+    return [(name, any(map(here, source.files))) for name, source in SOURCES.items()]
 
 
 # -------------------------------------------------------------------- the data sets
 
 
-def _pair(name: str, source: str, classes: tuple[int, int], data_home: Home) -> Dataset:
+def _classes_in(name: str) -> tuple[str, tuple[int, int]] | None:
+    """Source and classes of a name such as mnist_17 or mnist_1_7."""
+    pair = re.fullmatch(r"(digits|mnist|fashion_mnist)_(\d)_?(\d)", name)
+    return None if pair is None or pair[2] == pair[3] else (pair[1], (int(pair[2]), int(pair[3])))
+
+
+def _pair(name: str, data_home: Home) -> Dataset:
     """Two classes of an image data set, in the original order of the rows."""
+    found = _classes_in(name)
+    assert found is not None
+    source, classes = found
     if source == "digits":
         images, scale, title = _digits(classes), 16.0, "scikit-learn's 8 x 8 handwritten digits"
     else:
@@ -233,9 +222,33 @@ def _read_dogfish(file: str, data_home: Home) -> tuple[np.ndarray, np.ndarray]:
     return z["inception_features_val"].astype(np.float64), z["labels"].ravel().astype(np.int64)
 
 
-_LOADERS: dict[str, Callable[[str, Home], Dataset]] = {
-    "adult": _adult,
-    "adult_balanced": _adult,
-    "enron1": _enron1,
-    "dogfish": _dogfish,
+@dataclass(frozen=True)
+class Source:
+    """How a data set is made.
+
+    Attributes
+    ----------
+    load : callable
+        ``load(name, data_home)`` gives the :class:`Dataset`.
+    files : tuple of tuples of str
+        The files that it is read from, with alternatives: those of one of the tuples are enough.
+    rows : pair of int or None
+        Train and test rows that must come out.
+    """
+
+    load: Callable[[str, Home], Dataset]
+    files: tuple[tuple[str, ...], ...] = ((),)
+    rows: tuple[int, int] | None = None
+
+
+_ADULT = (("adult_57.npz",), ("adult_train.csv.gz", "adult_test.csv.gz"))
+SOURCES: dict[str, Source] = {
+    "digits_17": Source(_pair),
+    "mnist_17": Source(_pair, (("mnist.npz",),), (13_007, 2_163)),
+    "fashion_mnist_0_2": Source(_pair, (("fashion_mnist.npz",),)),
+    "adult": Source(_adult, _ADULT, (15_682, 7_692)),
+    "adult_balanced": Source(_adult, _ADULT, (15_682, 7_692)),
+    "enron1": Source(_enron1, (("enron1.npz",),), (4_137, 1_035)),
+    "dogfish": Source(_dogfish, (_DOGFISH,), (1_800, 600)),
 }
+"""Data sets by name, in the order in which they are listed."""

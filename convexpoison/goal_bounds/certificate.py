@@ -19,6 +19,7 @@ from convexpoison.goal_bounds.proof import Proof
 from convexpoison.losses import FloatArray
 from convexpoison.proofs.certificate_file import Arrays, classes_of
 from convexpoison.proofs.claim import LEFT_OUT, Claim, vector
+from convexpoison.proofs.enclosures import need_proofs
 from convexpoison.proofs.intervals import Interval
 from convexpoison.proofs.matrix import Matrix
 from convexpoison.spaces import Space
@@ -90,6 +91,7 @@ class GoalCertificate(Claim):
         self._check_value()
         if not self.victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
+        need_proofs(self.victim.loss, "a certificate for a goal")
         k, p = self.labels.size, self.space.n_features + (self.victim.intercept != "none")
         if self.rows.shape != (k, self.space.n_features) or not np.isin(self.labels, (-1.0, 1.0)).all():
             raise ValueError(

@@ -17,6 +17,7 @@ from convexpoison.goal_bounds.fit import GoalFitter
 from convexpoison.goal_bounds.reference import better_reference
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
+from convexpoison.proofs.enclosures import need_proofs
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
@@ -47,6 +48,7 @@ class Search:
     def of(cls, victim: Victim, data: Any, space: Space | None, sample_weight: Any) -> Search:
         if not victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
+        need_proofs(victim.loss, "a bound for a goal")
         rows = TrainingData.from_user(data, sample_weight=sample_weight)
         if space is None:
             space = Space.infer(data.X if isinstance(data, TrainingData) else data[0])

@@ -26,6 +26,7 @@ class SmoothHinge(Loss):
     """
 
     name = "smooth_hinge"
+    bends_most_at = 1.0
 
     def __init__(self, temperature: float = 0.05) -> None:
         if not (np.isfinite(temperature) and temperature > 0):

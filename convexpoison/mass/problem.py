@@ -19,6 +19,7 @@ from convexpoison.losses import FloatArray
 from convexpoison.mass.pricing import Price, has_point_without_loss, prices
 from convexpoison.mass.stationarity import Direction, Stationarity
 from convexpoison.model import LinearModel
+from convexpoison.proofs.enclosures import need_proofs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
@@ -63,6 +64,7 @@ class MassProblem:
     clean: Stationarity = field(init=False)
 
     def __post_init__(self) -> None:
+        need_proofs(self.victim.loss, "the least mass of an attack")
         object.__setattr__(self, "clean", Stationarity.of(self.victim, self.data, self.target))
 
     @property

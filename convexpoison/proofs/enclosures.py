@@ -48,6 +48,25 @@ WEIGHTS: dict[str, Weight] = {
 }
 
 
+def has_proofs(loss: Loss) -> bool:
+    """Whether the formulas that certificates need are written down for this loss."""
+    return loss.name in WEIGHTS
+
+
+def need_proofs(loss: Loss, purpose: str) -> None:
+    """Refuse a loss without these formulas, rather than prove with those of another.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not has_proofs(loss):
+        raise ValueError(
+            f"{purpose} needs formulas for the loss {loss.name!r} that are written down for {', '.join(WEIGHTS)} only; "
+            "method='follow_the_leader' of attack and method='theorem_2' of lower_bound do without them"
+        )
+
+
 def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direction) -> Interval:
     """``min over g in G of -<g, v>``.
 
@@ -55,6 +74,7 @@ def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direc
     rows within ``BOUNDARY`` of it: a fitted target holds them at 1 only up to rounding.
     """
     loss = victim.loss
+    need_proofs(loss, "a certificate")
     scores, size = product(data.X, target.coef)
     scores = scores + target.intercept
     along = product(data.X, v.w)[0] + v.b

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Protocol
 
 from convexpoison.difference import Proposal, Question
+from convexpoison.losses import Hinge
 
 
 @dataclass(frozen=True)
@@ -15,18 +16,21 @@ class Capabilities:
 
     Attributes
     ----------
-    losses : names of losses
+    losses : names of losses, or None
+        None: every loss that is continuously differentiable, and the hinge.
     parts : parts of a :class:`~convexpoison.spaces.Space` that it understands
     automatic : whether ``solver="auto"`` may choose it
     """
 
-    losses: frozenset[str]
+    losses: frozenset[str] | None
     parts: frozenset[str]
     automatic: bool = True
 
     def missing(self, question: Question) -> list[str]:
         """What the question has that the backend cannot take, in words; empty if it can answer."""
-        lacks = [] if question.loss.name in self.losses else [f"{question.loss.name} loss"]
+        loss = question.loss
+        takes = loss.smooth or isinstance(loss, Hinge) if self.losses is None else loss.name in self.losses
+        lacks = [] if takes else [f"{loss.name} loss"]
         return lacks + [f"{part} spaces" for part in sorted(question.space.parts - self.parts)]
 
 

@@ -153,7 +153,7 @@ BACKEND = LinearBackend(
     name="cvxpy",
     package="cvxpy",
     capabilities=ConvexCapabilities(
-        losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
+        losses=None,
         parts=frozenset({"box", "one_hot", "slab", "ball", "constraints"}),
     ),
     solve=_solve_in,

@@ -176,7 +176,7 @@ BACKEND = LinearBackend(
     name="gurobi",
     package="gurobipy",
     capabilities=ConvexCapabilities(
-        losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
+        losses=None,
         parts=frozenset({"box", "integer", "one_hot", "slab", "ball"}),
         automatic=False,
     ),

@@ -167,7 +167,7 @@ BACKEND = LinearBackend(
     name="highs",
     package="highspy",
     capabilities=ConvexCapabilities(
-        losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
+        losses=None,
         parts=frozenset({"box", "integer", "one_hot", "slab"}),
     ),
     solve=_solve_in,

@@ -268,10 +268,9 @@ def _pieces(
 def _curvatures(loss: Loss, argument: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Smallest and largest second derivative between the first and the last row of arguments.
 
-    All curved losses here bend most at 0 or on one side, and the less the farther from there: ends and the place nearest
-    to 0 tell the range.
+    A loss bends the less the farther from its ``bends_most_at``: the ends, and the place nearest to that, tell the range.
     """
     ends = argument[[0, 2]]
-    nearest = np.clip(0.0, ends.min(axis=0), ends.max(axis=0))
+    nearest = np.clip(loss.bends_most_at, ends.min(axis=0), ends.max(axis=0))
     found = loss.curvature(np.vstack([ends, nearest]))
     return found.min(axis=0), found.max(axis=0)

@@ -92,17 +92,17 @@ def make(recipe: Any, rows: Rows, victim: Victim | None, random_state: int) -> A
     if not isinstance(recipe, Mapping):
         return recipe
     (name, options), *_ = recipe.items()
-    if name in _MODELS and rows.name is not None:
+    if name in MODELS and rows.name is not None:
         return _made_by_name(
             name, rows.name, victim, json.dumps(options, default=lambda value: value.tolist()), random_state
         )
-    return RECIPES[name](rows, victim, random_state, **options)
+    return (MODELS | GOALS)[name](rows, victim, random_state, **options)
 
 
 def makes_goal(recipe: Any) -> bool:
     """Whether a target is an outcome and no model: a goal, or a recipe for one."""
     if isinstance(recipe, Mapping):
-        return any(name in RECIPES and name not in _MODELS for name in recipe)
+        return any(name in GOALS for name in recipe)
     return callable(recipe)
 
 
@@ -115,19 +115,20 @@ def check_recipe(what: str, recipe: Any, rows: Rows, victim: Victim | None) -> N
     """
     if not isinstance(recipe, Mapping):
         return
-    known = ", ".join(RECIPES)
+    recipes = MODELS | GOALS
+    known = ", ".join(recipes)
     if len(recipe) != 1:
         raise ValueError(f"a recipe for {what} has one name, one of {known}; got {dict(recipe)}")
     ((name, options),) = recipe.items()
-    if name not in RECIPES:
+    if name not in recipes:
         raise ValueError(f"unknown recipe {name!r} for {what}; choose one of {known}")
     if not isinstance(options, Mapping):
         raise TypeError(f"the recipe {name!r} takes options, for example {{{name!r}: {{...}}}}; got {options!r}")
     if victim is None:
         raise ValueError(f"the recipe {name!r} needs a victim: give C or C_R (and loss), or victim")
-    if rows.test is None and name not in _MODELS:
+    if rows.test is None and name in GOALS:
         raise ValueError(f"the recipe {name!r} needs test rows, which this dataset does not have; give a Dataset")
-    signature = inspect.signature(RECIPES[name])
+    signature = inspect.signature(recipes[name])
     try:
         signature.bind(rows, victim, 0, **options)
     except TypeError as error:
@@ -201,16 +202,10 @@ def _misclassify(data: Rows, victim: Victim, random_state: int, *, rows: list[in
     return goals.Misclassify(data.test[0][rows], data.test[1][rows])
 
 
-RECIPES: dict[str, Callable[..., Any]] = {
-    "label_flip": _label_flip,
-    "subpopulation": _subpopulation,
-    "error_rate": _error_rate,
-    "flip": _flip,
-    "misclassify": _misclassify,
-}
-"""Name -> function(rows, victim, random_state, **options); test rows are meant where rows are named by number."""
-_MODELS = ("label_flip", "subpopulation")
-"""Those that make a model from the training rows, which takes time."""
+MODELS: dict[str, Callable[..., LinearModel]] = {"label_flip": _label_flip, "subpopulation": _subpopulation}
+"""Name -> function(rows, victim, random_state, *, options): those that make a model from the training rows, which takes time."""
+GOALS: dict[str, Callable[..., goals.Goal]] = {"error_rate": _error_rate, "flip": _flip, "misclassify": _misclassify}
+"""The same for goals, which are about test rows."""
 
 
 @lru_cache(maxsize=2)
@@ -223,5 +218,4 @@ def _load(name: str) -> Dataset:
 def _made_by_name(recipe: str, dataset: str, victim: Victim, options: str, random_state: int) -> LinearModel:
     """Kept, because tasks that differ in eps or method alone have the same target."""
     rows = rows_of({"dataset": dataset})
-    made: LinearModel = RECIPES[recipe](rows, victim, random_state, **json.loads(options))
-    return made
+    return MODELS[recipe](rows, victim, random_state, **json.loads(options))

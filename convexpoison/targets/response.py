@@ -34,6 +34,7 @@ class RoundedHinge(Loss):
     """
 
     name = "rounded_hinge"
+    bends_most_at = 1.0
 
     def __init__(self, width: float = 0.05) -> None:
         self.width = width

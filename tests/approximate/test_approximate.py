@@ -336,7 +336,7 @@ def test_no_direction_proves_too_much(seed, which, k, near):
 @pytest.mark.parametrize("which", [0, 6, 12, 18])
 @pytest.mark.parametrize("eps", [1e-9, 0.01, 0.7])
 def test_slack_and_derivative_against_300_bits(which, eps):
-    mp = pytest.importorskip("mpmath").mp.clone()
+    mp = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')").mp.clone()
     mp.prec = 300
     problem = pushed(which)
     loss, name = problem.victim.loss, problem.victim.loss.name

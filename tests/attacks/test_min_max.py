@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import combinations_with_replacement, product
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -204,6 +203,7 @@ class TestDamageBound:
     @given(margin=st.floats(-1e6, 1e6), loss=st.sampled_from(["hinge", "squared_hinge", "logistic"]))
     @settings(max_examples=300)
     def test_losses_are_rounded_up(self, margin, loss):
+        mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')")
         bound = mpmath.mpf(float(loss_upper(loss, np.array([margin]))[0]))
         with mpmath.workdps(60):
             u = mpmath.mpf(margin)

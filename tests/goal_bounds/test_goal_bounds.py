@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -298,7 +299,7 @@ def test_files_that_are_no_goal_certificates(change, message: str, tmp_path: Pat
 @pytest.mark.parametrize("intercept", ["regularized", "none"])
 def test_the_excess_against_300_bits(loss: str, intercept: str) -> None:
     """The formula of the barrier, column by column with mpmath, at the case and the share that the search has chosen."""
-    mp = pytest.importorskip("mpmath").mp.clone()
+    mp = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')").mp.clone()
     mp.prec = 300
     X, y = clean_rows(4, 2, 12)
     victim, data = make_victim(loss, True, intercept), TrainingData.from_user((X, y))
@@ -379,9 +380,14 @@ def test_the_curve_falls_from_all_to_none(digits: Dataset) -> None:
     one, two = (certified_robustness(digits.X_test[:4], victim, digits.train, digits.space, n_jobs=k) for k in (1, 2))
     assert one.values == pytest.approx(two.values, rel=5e-3)
     assert (np.diff(one.curve()[1]) < 0).all()
-    assert list(one.to_frame().columns) == ["n_points", "values", "margins", "predictions"]
     with pytest.raises(ValueError, match="at least one row"):
         robustness_curve([])
+
+
+def test_robustness_as_a_table(digits: Dataset, pandas: Any) -> None:
+    found = certified_robustness(digits.X_test[:2], Victim("hinge", C_R=0.05), digits.train, digits.space)
+    frame = found.to_frame()
+    assert list(frame.columns) == ["n_points", "values", "margins", "predictions"] and len(frame) == 2
 
 
 def test_goals_stop_an_attack() -> None:

@@ -57,7 +57,7 @@ def residual(problem, attack):
     pulls = np.column_stack([problem.clean.pull_w, problem.clean.pull_b]).T
     if victim.intercept == "none":
         left, pulls = left[:-1], pulls[:-1]
-    left = lsq_linear(pulls, -left, (0.0, 1.0), tol=1e-14).fun if pulls.size else left
+    left = lsq_linear(pulls, -left, (0.0, 1.0), method="bvls", tol=1e-14).fun if pulls.size else left
     return float(np.abs(left).max()) / max(1.0, problem.unit)
 
 

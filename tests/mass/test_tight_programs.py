@@ -17,7 +17,6 @@ from convexpoison.mass import tight
 from convexpoison.mass.problem import TightBound
 from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
-from convexpoison.solvers.gurobi import licence_status
 from tests.mass.mass_problems import VICTIMS, check, columns, flipped, reachable
 
 # -------------------------------------------------------------------- against independent programs
@@ -128,9 +127,6 @@ def test_solvers_agree(victim, rng):
 @pytest.mark.gurobi
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])
 def test_gurobi_agrees(loss, digits):
-    status = licence_status()
-    if not status.usable:
-        pytest.skip(status.message)
     problem = flipped(digits, cp.Victim(loss, C_R=0.02))
     try:
         found = tight_bound(problem, solver="gurobi")

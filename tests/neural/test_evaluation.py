@@ -80,8 +80,8 @@ def test_envelope_is_the_best_curve_at_each_radius() -> None:
 
 
 def test_frames_and_plots() -> None:
-    pytest.importorskip("pandas")
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'plot')")
     found = _evaluation()
     frame = found.to_frame()
     assert list(frame.columns) == ["idx", "label", "predict", "radius", "correct", "time"]
@@ -277,8 +277,8 @@ def test_the_attack_on_a_halfspace_needs_its_distance(halfspace: Any) -> None:
     assert found.adversarial.min() >= 0.0
     assert found.success == 0.75
     assert found.mean == pytest.approx(found.distortion[:3].mean())
-    pytest.importorskip("pandas")
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'plot')")
     assert len(found.to_frame()) == 4
     (line,) = found.plot().get_lines()
     assert line.get_ydata()[0] == 0.75

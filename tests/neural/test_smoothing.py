@@ -416,8 +416,6 @@ def test_bad_kinds() -> None:
 
 @pytest.mark.gpu
 def test_half_precision_on_cuda() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     net, X = _convnet().cuda(), _images()
     full = SmoothedClassifier(net, 0.5, random_state=0).certify(X, n=5000)
     half = SmoothedClassifier(net, 0.5, precision="float16", random_state=0).certify(X, n=5000)
@@ -437,7 +435,7 @@ def test_a_network_that_is_moved_afterwards_is_found_where_it_is() -> None:
     assert SmoothedClassifier(_convnet(), 0.25, batch_size=7).forward.batch_size == 7
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_a_network_that_goes_to_cuda_and_back() -> None:
     net, X = _convnet(), _images()
     classifier = SmoothedClassifier(net, 0.25, precision="float32", random_state=0)

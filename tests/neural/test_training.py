@@ -421,7 +421,7 @@ def test_other_devices_are_not_reseeded(images, monkeypatch):
     fit(network, Standard(), images.X_train[:32], images.y_train[:32], Recipe(1))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_the_cuda_generator_is_left_alone(images):
     before = torch.cuda.get_rng_state()
     network = networks.make_network("pacd_mnist", 3)

@@ -64,7 +64,7 @@ class Exactly:
     two scores is a polygon whose edges are images of some of them, and the maximum lies on that polygon's boundary."""
 
     def __init__(self, victim: Victim, data: TrainingData, target: LinearModel, space: Space, v: Direction) -> None:
-        self.mp = pytest.importorskip("mpmath").mp.clone()
+        self.mp = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')").mp.clone()
         self.mp.prec = 300
         self.victim, self.data, self.space = victim, data, space
         self.w, self.b = self.vector(target.coef), self.mp.mpf(target.intercept)

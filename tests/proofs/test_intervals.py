@@ -120,7 +120,7 @@ def test_logarithm_of_two() -> None:
 
 def test_against_ball_arithmetic(rng: np.random.Generator) -> None:
     """The exponential and a dot product next to python-flint's."""
-    flint = pytest.importorskip("flint")
+    flint = pytest.importorskip("flint", reason="python-flint is not installed (extra 'test')")
     x, y = rng.uniform(-50, 50, 200), rng.normal(size=200)
     found, inner = exp(Interval.of(x)), dot(x, y)
     with flint.ctx.workprec(300):

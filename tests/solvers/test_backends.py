@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from convexpoison.data import TrainingData
 from convexpoison.difference import Proposal, Question, answer
 from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError
-from convexpoison.losses import LOSSES, get_loss
+from convexpoison.hypergradients.smooth_hinge import SmoothHinge
+from convexpoison.losses import LOSSES, Loss, get_loss
 from convexpoison.model import LinearModel
 from convexpoison.solvers import backend, choose, gurobi, highs, names
 from convexpoison.solvers import cvxpy as cvxpy_backend
@@ -26,16 +27,12 @@ from convexpoison.solvers.linear_backend import settle
 from convexpoison.solvers.linear_program import LinearProgram, Solution
 from convexpoison.solvers.sandwich import _pieces
 from convexpoison.spaces import Space
+from convexpoison.targets.response import RoundedHinge
 from convexpoison.victim import Victim
 from tests.solvers.questions import best_of, diet, random_question, sample, small_question
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(autouse=True)
-def _with_licence(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("gurobi") and not (status := gurobi.licence_status()).usable:
-        pytest.skip(status.message)
+OWN = [SmoothHinge(0.3), RoundedHinge(0.5)]
 
 
 def capable(question: Question) -> list[str]:
@@ -81,8 +78,8 @@ def test_nearly_parallel_models(loss: str, distance: float, rng: np.random.Gener
         assert right.value <= found.upper
 
 
-@pytest.mark.parametrize("loss", ["logistic", "squared_hinge", "squared"])
-def test_no_place_on_an_edge_exceeds_the_bound_of_its_piece(loss: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("loss", ["logistic", "squared_hinge", "squared", *OWN], ids=str)
+def test_no_place_on_an_edge_exceeds_the_bound_of_its_piece(loss: str | Loss, rng: np.random.Generator) -> None:
     phi, tau = get_loss(loss), np.linspace(0.0, 1.0, 501)[:, None]
     starts, steps = rng.normal(size=(2, 400)) * 4.0, rng.normal(size=(2, 400)) * rng.choice([0.1, 1.0, 20.0], (2, 400))
     steps[1, :50] = steps[0, :50]
@@ -91,6 +88,22 @@ def test_no_place_on_an_edge_exceeds_the_bound_of_its_piece(loss: str, rng: np.r
     inside = phi.value(u) - phi.value(v)
     assert (inside <= upper).all()
     np.testing.assert_array_equal(values, inside[[0, 250, 500]])
+
+
+@pytest.mark.parametrize("loss", OWN, ids=str)
+@pytest.mark.parametrize("parts", [set(), {"one_hot"}, {"slab", "ball"}], ids=str)
+def test_a_loss_of_ones_own_is_answered_over_convex_spaces(loss: Loss, parts: set[str]) -> None:
+    """No backend knows it by name: those that take any smooth loss do it, with a bound of their own."""
+    rng = np.random.default_rng(11)
+    question = replace(random_question(rng, "hinge", parts), loss=loss)
+    question = replace(question, space=question.space.relax())
+    assert "polygon" not in capable(question)
+    found = [answer(question, solver=name) for name in capable(question)]
+    best = best_of(question, sample(question.space, rng))
+    assert len(found) >= 1 and all(difference.certified and best <= difference.upper for difference in found)
+    assert [difference.value for difference in found] == pytest.approx(
+        [found[0].value] * len(found), rel=2e-6, abs=2e-6
+    )
 
 
 def test_a_ball_that_touches_the_box_in_one_point() -> None:

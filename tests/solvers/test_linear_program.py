@@ -25,12 +25,6 @@ SOLVERS = [pytest.param(highs.solve, id="highs"), pytest.param(gurobi.solve, id=
 LINEAR_SOLVERS = [*SOLVERS, pytest.param(cvxpy_backend.solve, id="cvxpy")]
 
 
-@pytest.fixture(autouse=True)
-def _with_licence(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("gurobi") and not (status := gurobi.licence_status()).usable:
-        pytest.skip(status.message)
-
-
 def hard_program() -> LinearProgram:
     """A market-split problem: whole x with A x = half the row sums, plus slack to make it feasible; hours of work."""
     rng = np.random.default_rng(0)

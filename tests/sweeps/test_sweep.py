@@ -21,7 +21,7 @@ from convexpoison.datasets import Dataset
 from convexpoison.sweeps import SweepResult
 from convexpoison.sweeps.recipes import Rows, make
 
-pandas = pytest.importorskip("pandas")
+pandas = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
 
 FLIP = {"label_flip": {"error": 0.1}}
 HERE = str(Path(__file__).parent)
