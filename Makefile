@@ -1,5 +1,5 @@
 # make demo, make test, make lint, make bench: each sets up .venv by itself, and again only when pyproject.toml or
-# constraints.txt have changed.
+# constraints.txt have changed. make test-plain and make test-minimum have environments of their own.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install -c constraints.txt
 RECIPE := pyproject.toml constraints.txt
 
-.PHONY: demo test lint format bench clean
+# The front door, the solvers, the exact training and the proofs: the convex core without what takes longest.
+CORE := tests/test_*.py tests/mass tests/proofs tests/solvers tests/training
+
+.PHONY: demo test test-plain test-minimum lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.plot
@@ -15,6 +18,14 @@ demo: $(VENV)/.plot
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# What every user has: nothing but what pip install . brings.
+test-plain: .venv-plain/.ready
+	.venv-plain/bin/python -m pytest $(CORE)
+
+# What the oldest permitted user has: the lower bounds of pyproject.toml.
+test-minimum: .venv-minimum/.ready
+	.venv-minimum/bin/python -m pytest $(CORE)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -29,7 +40,7 @@ bench: $(VENV)/.plot
 	$(BIN)/python benchmarks/bench_core.py
 
 clean:
-	rm -rf $(VENV) build dist demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-plain .venv-minimum build dist demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -39,4 +50,13 @@ $(BIN)/python:
 $(VENV)/.%: $(RECIPE) | $(BIN)/python
 	@echo "installing convexpoison[$*] into $(VENV)"
 	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+# Environments without extras; pytest and hypothesis are in them because somebody has to run the tests.
+.venv-plain/.ready: CONSTRAINTS := constraints.txt
+.venv-minimum/.ready: CONSTRAINTS := constraints-minimum.txt
+.venv-%/.ready: pyproject.toml constraints.txt constraints-minimum.txt
+	@echo "installing convexpoison without extras into .venv-$*, with $(CONSTRAINTS)"
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --quiet --disable-pip-version-check install -c $(CONSTRAINTS) --editable . pytest hypothesis
 	@touch $@

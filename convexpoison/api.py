@@ -290,6 +290,18 @@ def lower_bound(
     ------
     ValueError, TypeError
         If something given cannot be used.
+
+    Examples
+    --------
+    Two rows, a linear SVM without an intercept whose coefficient is 1, and an attacker who wants it to be 0.5:
+
+    >>> import convexpoison as cp
+    >>> victim, space = cp.Victim("hinge", C=1.0, intercept="none"), cp.Space.box(-1.0, 1.0, 1)
+    >>> bound = cp.lower_bound(([0.5], 0.0), ([[0.5], [-0.5]], [1, -1]), victim=victim, space=space)
+    >>> round(float(bound), 6), bound.n_points, bound.certified
+    (0.5, 1.0, True)
+    >>> bound.certificate.verify(([[0.5], [-0.5]], [1, -1])).holds
+    True
     """
     if method not in ("tight", "theorem_2"):
         raise ValueError(f"unknown method {method!r}; choose 'tight' or 'theorem_2'")

@@ -32,6 +32,13 @@ class ErrorRate:
         Fraction in [0, 1].
     X : array or sparse matrix of shape (n_rows, n_features)
     y : labels of shape (n_rows,), in the same terms as the training labels
+
+    Examples
+    --------
+    >>> from convexpoison import LinearModel, goals
+    >>> model = LinearModel([1.0], 0.0, classes=("no", "yes"))
+    >>> goals.ErrorRate(0.5, [[-1.0], [1.0]], ["yes", "yes"])(model)
+    True
     """
 
     rate: float

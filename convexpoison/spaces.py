@@ -121,6 +121,14 @@ class Space:
             Only for regression.
         one_hot : lists of column numbers
             Groups of which exactly one column is 1; a group with rows that are all 0 may stay all 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convexpoison import Space
+        >>> space = Space.infer(np.array([[0.5, 1, 0], [2.5, 0, 1]]), one_hot=[[1, 2]])
+        >>> sorted(space.parts), space.contains([[1.0, 0, 1], [1.0, 1, 1], [3.0, 1, 0]]).tolist()
+        (['box', 'integer', 'one_hot'], [True, False, False])
         """
         rows, _ = check_rows(X)
         if sp.issparse(rows):

@@ -48,6 +48,13 @@ class Victim:
     ------
     ValueError
         If not exactly one of C and C_R is given or one is not positive; unknown loss or intercept.
+
+    Examples
+    --------
+    >>> from convexpoison import Victim
+    >>> model = Victim("hinge", C=1.0, intercept="none").fit([[0.5], [-0.5]], ["spam", "ham"])
+    >>> model.coef.tolist(), model.predict([[2.0], [-1.0]]).tolist()
+    ([1.0], ['spam', 'ham'])
     """
 
     loss: Loss

@@ -104,6 +104,14 @@ def sphere(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
     ------
     ValueError
         If the percentile lies elsewhere, the data cannot be used, or all rows of a class that stay are the same.
+
+    Examples
+    --------
+    >>> import convexpoison as cp
+    >>> digits = cp.datasets.load("digits_17")
+    >>> kept = cp.defenses.sphere(*digits.train, percentile=90.0).keeps(*digits.train)
+    >>> int(kept.sum()), len(kept)
+    (226, 252)
     """
     data = _checked(X, y, percentile)
     balls = []

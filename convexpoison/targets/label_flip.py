@@ -102,6 +102,15 @@ def label_flip(
     ------
     ValueError
         If no combination reaches the error.
+
+    Examples
+    --------
+    >>> import convexpoison as cp
+    >>> digits = cp.datasets.load("digits_17")
+    >>> victim = cp.Victim("hinge", C_R=0.09)
+    >>> wanted = cp.targets.label_flip(victim, digits.train, error=0.1, evaluate=digits.test)
+    >>> wanted.error >= 0.1, 1.0 - wanted.model.accuracy(*digits.test) >= 0.1
+    (True, True)
     """
     found = label_flips(
         victim,
