@@ -48,7 +48,7 @@ def needs_data(text: str) -> bool:
 
 def marked(text: str) -> Any:
     slow = needs_data(text) or "examples/" in text or "neural" in text
-    return pytest.param(text, marks=[pytest.mark.slow] if slow else [])
+    return pytest.param(text, marks=[pytest.mark.slow] if slow else [], id=text.splitlines()[0][:70])
 
 
 @pytest.fixture(scope="module")
