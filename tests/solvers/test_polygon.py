@@ -139,7 +139,7 @@ def test_agrees_with_differential_evolution(loss: str, seed: int) -> None:
     model = LinearModel(0.4 * reference.coef + 0.3 * rng.normal(size=3), rng.normal())
     question = Question(get_loss(loss), model, reference, Space.box(-2, 2, 3))
     best = max(
-        -differential_evolution(lambda x, y=y: -question.value_at(x, y), [(-2, 2)] * 3, rng=seed, tol=1e-10).fun
+        -differential_evolution(lambda x, y=y: -question.value_at(x, y), [(-2, 2)] * 3, seed=seed, tol=1e-10).fun
         for y in question.responses
     )
     assert propose(question).upper == pytest.approx(best, abs=1e-7)
