@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from convexpoison.bounds import Bound
     from convexpoison.difference import Difference, max_loss_difference
     from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
-    from convexpoison.goal_bounds.bounds import certified_robustness, robustness_curve
+    from convexpoison.goal_bounds.bounds import certified_robustness
+    from convexpoison.goal_bounds.robustness import robustness_curve
     from convexpoison.model import LinearModel
     from convexpoison.proofs.certificate import Certificate, certify
     from convexpoison.result import AttackResult
@@ -29,7 +30,7 @@ _HOMES: dict[str, str | None] = {
     "Certificate": "proofs.certificate",
     "certify": "proofs.certificate",
     "certified_robustness": "goal_bounds.bounds",
-    "robustness_curve": "goal_bounds.bounds",
+    "robustness_curve": "goal_bounds.robustness",
     "Difference": "difference",
     "LinearModel": "model",
     "Space": "spaces",
