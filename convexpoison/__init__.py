@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from convexpoison.goal_bounds.robustness import robustness_curve
     from convexpoison.model import LinearModel
     from convexpoison.proofs.certificate import Certificate, certify
+    from convexpoison.reports.write import report
     from convexpoison.result import AttackResult
     from convexpoison.spaces import Space
     from convexpoison.sweeps.run import sweep
@@ -35,6 +36,7 @@ _HOMES: dict[str, str | None] = {
     "LinearModel": "model",
     "Space": "spaces",
     "Victim": "victim",
+    "report": "reports.write",
     "sweep": "sweeps.run",
     "MissingDependencyError": "errors",
     "SolverError": "errors",
@@ -67,6 +69,7 @@ __all__ = [
     "goals",
     "lower_bound",
     "max_loss_difference",
+    "report",
     "robustness_curve",
     "sweep",
     "sweeps",

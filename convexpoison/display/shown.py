@@ -17,11 +17,19 @@ Facts = dict[str, Any]
 
 
 class Shown(ABC):
-    """A result that tells its main facts; notebooks show them as a table."""
+    """A result that can be looked at: as facts in words, which notebooks show as a table, as a picture, and as a frame."""
 
     @abstractmethod
     def facts(self) -> Facts:
         """The main numbers, by their names in plain words, in the order in which they are read."""
+
+    @abstractmethod
+    def plot(self, *args: Any, **options: Any) -> Any:
+        """A picture; ``ax`` is where to draw it, and its Axes are returned."""
+
+    @abstractmethod
+    def to_frame(self) -> Any:
+        """A table, as a pandas DataFrame."""
 
     def _repr_html_(self) -> str:
         return table_of_facts(type(self).__name__, self.facts())

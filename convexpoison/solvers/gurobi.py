@@ -179,6 +179,7 @@ BACKEND = LinearBackend(
         losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
         parts=frozenset({"box", "integer", "one_hot", "slab", "ball"}),
         automatic=False,
+        licensed=True,
     ),
     solve=_solve_in,
 )
