@@ -180,7 +180,10 @@ class AttackResult(Shown):
             If matplotlib is not installed.
         """
         rows, labels, counts = self.distinct()
-        told = [f"{label}, {count:,} times" for label, count in zip(labels[:n], counts[:n], strict=True)]
+        told = [
+            f"label {label}" + (f", {count:,} times" if count > 1 else "")
+            for label, count in zip(labels[:n], counts[:n], strict=True)
+        ]
         return plot_points(rows[:n], told, ax, shape=shape or self.provenance.get("image_shape"))
 
     def distinct(self) -> tuple[FloatArray, np.ndarray, np.ndarray]:

@@ -50,8 +50,6 @@ def report(
 
     rows = None if dataset is None and data is None else load_rows(dataset, data, label, None)
     options: dict[str, Any] = {} if title is None else {"title": title}
-    if image_shape is None and rows is not None:
-        image_shape = rows.source.get("image_shape")
     write_report(runs, out, data=None if rows is None else rows.train, image_shape=image_shape, **options)
     if as_json:
         print_json({"out": str(out), "runs": [str(run) for run in runs]})

@@ -29,12 +29,13 @@ def plot_brackets(rows: Mapping[str, tuple[float, float | None]], ax: Any = None
         last = lower if isfinite(lower) else right
         ax.barh(place, last, height=0.5, color=GREY, alpha=0.35)
         ax.plot([last, last], [place - 0.3, place + 0.3], color=BLUE, linewidth=2.5)
-        ax.annotate(_proven(lower), (last, place - 0.32), color=BLUE, ha="right", va="top", annotation_clip=False)
+        side = "right" if last > 0.4 * right else "left"  # a long word would run into the names
+        ax.annotate(_proven(lower), (last, place - 0.34), color=BLUE, ha=side, va="bottom")
         if upper is not None and isfinite(upper):
             ax.plot([upper, upper], [place - 0.3, place + 0.3], color=ORANGE, linewidth=2.5)
             ax.annotate(f" {upper:,.4g}: enough", (upper, place), color=ORANGE, ha="left", va="center")
     ax.set_yticks(range(len(rows)), list(rows))
-    ax.set(xlim=(0.0, right), ylim=(len(rows) - 0.3, -0.7), xlabel="poison points added", title=title)
+    ax.set(xlim=(0.0, right), ylim=(len(rows) - 0.5, -0.8), xlabel="poison points added", title=title)
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
 

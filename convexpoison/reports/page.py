@@ -19,6 +19,7 @@ from convexpoison.reports.section import Picture, Section, Step, Table
 _LARGEST_SVG = 300_000
 """Bytes above which a figure goes in as pixels."""
 _DOTS_PER_INCH = 160
+_NUMBER = ' class="number"'
 
 
 def page(title: str, sections: Sequence[Section], pictures: Iterable[Picture] = ()) -> str:
@@ -78,7 +79,8 @@ def _verify(steps: Sequence[Step]) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
+    numeric = [_is_number(value) for value in table.rows[0]] if table.rows else [False] * len(table.columns)
+    head = "".join(map(_head, table.columns, numeric))
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
     return (
         f'<div class="table"><table><caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead>'
@@ -86,9 +88,17 @@ def _table(table: Table) -> str:
     )
 
 
+def _head(name: str, numeric: bool) -> str:
+    broken = escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")  # long names of parameters
+    return f'<th scope="col"{_NUMBER if numeric else ""}>{broken}</th>'
+
+
 def _cell(value: Any) -> str:
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"<td{' class=number' if numeric else ''}>{escape(in_words(value))}</td>"
+    return f"<td{_NUMBER if _is_number(value) else ''}>{escape(in_words(value))}</td>"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _picture(picture: Picture) -> str:

@@ -7,22 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.images import Shape
-from convexpoison.display.shown import Shown
+from convexpoison.display.shown import Facts, Shown
 from convexpoison.proofs.claim import Claim
 from convexpoison.reports.read import claims_of
 from convexpoison.reports.section import Picture, Section, Step, Table
 from convexpoison.result import AttackResult
+from convexpoison.sweeps.records import Record
 from convexpoison.sweeps.result import SweepResult
 
 _MOST_ROWS = 200
 """Of a table; a page is to be read."""
 _MOST_POINTS = 10
+_ABOUT = {"bound": "for the target", "induced_bound": "for the model of this attack", "certificate": "the certificate"}
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ def _attack(result: AttackResult, source: Source) -> Section:
         if isfinite(lower)
         else f"{used:,} rows were added."
     )
-    shape = source.image_shape or result.provenance.get("image_shape")
-    points = f"The {min(_MOST_POINTS, result.n_distinct)} poison points that are added most often"
+    shape = result.provenance.get("image_shape") or source.image_shape
+    points = _caption(result)
     pictures = [Picture.of(result.plot, "How the attack came near its target, and the bracket of numbers of points")]
     if result.n_points:
         pictures.append(Picture.of(lambda: result.plot_points(_MOST_POINTS, shape=shape), points))
@@ -91,7 +94,8 @@ def _attack(result: AttackResult, source: Source) -> Section:
 
 @section_of.register(Claim)
 def _claim(claim: Claim, source: Source) -> Section:
-    facts = {"claim": claim.sentence, "about": claim.statement} | ({"note": claim.note} if claim.note else {})
+    facts: Facts = {"points needed": claim.n_points, "before rounding up": claim.value}
+    facts |= {"note": claim.note} if claim.note else {}
     picture = Picture.of(lambda: plot_brackets({"certificate": (claim.value, None)}), "What the certificate excludes")
     steps, proven = _proofs({"certificate": claim}, source, {})
     sentence = claim.sentence[0].upper() + claim.sentence[1:] + "."
@@ -107,14 +111,13 @@ def _sweep(result: SweepResult, source: Source) -> Section:
         pictures = (
             Picture.of(result.plot, "Points used, over the first two parameters that vary; means of the others"),
         )
-    kept = next((r.key for i, r in enumerate(result.records) if _is_kept(result, i)), None)
-    steps = [Step("Tasks that have a record are not run again, so this completes the sweep and repeats none of it:",
-                  f"convexpoison sweep GRID.yaml --store {shlex.quote(str(result.store or 'runs/'))}")]  # fmt: skip
-    if kept is not None and result.store is not None:
-        steps.append(
-            Step("Each attack that was kept is a file, which can be verified with its training rows, for example:",
-                 _verify_command(str(result.store / f"{kept}.npz"), result.attack(_place(result, kept)).provenance))
-        )  # fmt: skip
+    words = "Tasks that have a record are not run again, so this completes the sweep and repeats none of it:"
+    steps = [Step(words, f"convexpoison sweep GRID.yaml --store {shlex.quote(str(result.store or 'runs/'))}")]
+    kept = next((record for record in result.records if _attack_of(result, record) is not None), None)
+    if kept is not None:
+        words = "Each attack that was kept is a file, which can be verified with its training rows, for example:"
+        rows = {"dataset": kept.params["dataset"]} if isinstance(kept.params.get("dataset"), str) else {}
+        steps.append(Step(words, _verify_command(str(_attack_of(result, kept)), rows)))
     versions = sorted({record.version for record in result.records})
     provenance = {"convexpoison": versions, "store": str(result.store)}
     return Section("Sweep", source.name, answer, facts, pictures, _tasks(result), tuple(steps), provenance)
@@ -129,13 +132,19 @@ def _proofs(
     words = "Prove the bounds again, from the clean rows, in interval arithmetic and without a solver:"
     step = Step(words, _verify_command(source.path or "FILE.npz", provenance))
     about = [["what it says", *(claim.statement for claim in claims.values())]]
-    columns = ["", *(name.replace("_", " ") for name in claims)]
+    columns = ["", *(_ABOUT[name] for name in claims)]
     about.append(["claim", *(claim.sentence for claim in claims.values())])
     if source.data is not None:
-        verdicts = [claim.verify(source.data) for claim in claims.values()]
-        about.append(["verified for this page", *("holds" if verdict else "does not hold" for verdict in verdicts)])
-        about.append(["what was proven", *(verdict.reason for verdict in verdicts)])
+        about.append(["verified for this page", *(_verdict(claim, source.data) for claim in claims.values())])
     return (step,), (Table("Certificates", columns, about),)
+
+
+def _verdict(claim: Claim, data: Any) -> str:
+    try:
+        verdict = claim.verify(data)
+    except ValueError as error:  # a page can hold runs on other rows
+        return f"not verified: these are other rows ({error})"
+    return f"{'holds' if verdict else 'does not hold'}: {verdict.reason}"
 
 
 def _verify_command(path: str, provenance: dict[str, Any]) -> str:
@@ -148,6 +157,13 @@ def _verify_command(path: str, provenance: dict[str, Any]) -> str:
     else:
         rows = "ROWS.npz"
     return f"convexpoison verify {shlex.quote(path)} {rows}"
+
+
+def _caption(result: AttackResult) -> str:
+    n, shown = result.n_distinct, min(_MOST_POINTS, result.n_distinct)
+    if result.counts.size and result.distinct()[2][0] == 1:
+        return f"The first {shown} of {n:,} poison points, in the order in which they were chosen"
+    return f"The {shown} of {n:,} poison points that are added most often" if shown < n else "All poison points"
 
 
 def _points(result: AttackResult, caption: str) -> Table:
@@ -179,13 +195,10 @@ def _last_line(error: str | None) -> str:
     return (error or "").strip().rsplit("\n", 1)[-1]
 
 
-def _is_kept(result: SweepResult, task: int) -> bool:
-    record = result.records[task]
-    return record.status == "ok" and result.store is not None and (result.store / f"{record.key}.npz").is_file()
-
-
-def _place(result: SweepResult, key: str) -> int:
-    return [record.key for record in result.records].index(key)
+def _attack_of(result: SweepResult, record: Record) -> Path | None:
+    """The file of a task's attack, where it was kept."""
+    path = None if result.store is None else result.store / f"{record.key}.npz"
+    return path if path is not None and path.is_file() else None
 
 
 def brackets(results: Sequence[Any], names: Sequence[str]) -> tuple[Picture, ...]:

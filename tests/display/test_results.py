@@ -141,7 +141,7 @@ def test_poison_points_as_images_and_as_a_table(digits: Dataset, attack: cp.Atta
     ax = attack.plot_points(4, shape=digits.image_shape)
     assert len(ax.images) == min(4, len(points)) and ax.images[0].get_array().shape == (8, 8)
     np.testing.assert_allclose(ax.images[0].get_array(), points[0].reshape(8, 8))
-    assert ax.texts[0].get_text() == f"{labels[0]}, {counts[0]} times"
+    assert ax.texts[0].get_text() == (f"label {labels[0]}, {counts[0]} times" if counts[0] > 1 else f"label {labels[0]}")
     table = attack.plot_points(4).images[0].get_array()
     np.testing.assert_array_equal(table, points[:4])
     with pytest.raises(ValueError, match="64 features, which are no image of shape"):

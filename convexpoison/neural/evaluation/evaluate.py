@@ -121,7 +121,8 @@ class Evaluation(Shown):
     def facts(self) -> Facts:
         """The main numbers in words."""
         told: Facts = {"images": len(self), "average certified radius": self.acr, "abstentions": self.abstentions}
-        radii = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+        largest = float(self.radius.max(initial=0.0))
+        radii = [r for r in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0) if r <= largest]
         return told | {f"certified accuracy at radius {r:g}": float(self.certified_accuracy(r)) for r in radii}
 
 
