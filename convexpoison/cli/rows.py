@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from convexpoison import files
 from convexpoison.errors import optional_import
 
 _CSR = ("data", "indices", "indptr", "shape")
@@ -65,9 +67,8 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         If it does not, or is no npz file of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
-            arrays = dict(z)
-    except (ValueError, AttributeError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        arrays = files.read_npz(path)
+    except (ValueError, AttributeError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
     missing = [name for name in names if name not in arrays]
     if missing:

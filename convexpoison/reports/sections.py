@@ -83,8 +83,8 @@ def _attack(result: AttackResult, source: Source) -> Section:
     if result.n_points:
         pictures.append(Picture.of(lambda: result.plot_points(_MOST_POINTS, shape=shape), points))
     steps, proven = _proofs(claims_of(result), source, result.provenance)
-    again = Step("The command that made this run:", result.provenance["command"])
-    told = (again,) if "command" in result.provenance else ()
+    command = result.provenance.get("command")
+    told = () if command is None else (Step("The command that made this run:", command),)
     tables = (*proven, *(() if shape is not None or not result.n_points else (_points(result, points),)))
     provenance = {name: value for name, value in result.provenance.items() if name != "command"}
     return Section(

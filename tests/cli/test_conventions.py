@@ -19,7 +19,6 @@ from convexpoison.cli.options import EXIT_STATUS
 from tests.cli.command import refused, run
 
 
-
 @pytest.mark.parametrize("name", main.commands)
 def test_help_ends_with_the_exit_statuses(name: str) -> None:
     told = " ".join(run(name, "-h").stdout.split())
