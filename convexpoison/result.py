@@ -181,7 +181,7 @@ class AttackResult(Shown):
         """
         rows, labels, counts = self.distinct()
         told = [
-            f"label {label}" + (f", {count:,} times" if count > 1 else "")
+            f"label {label}" + (f"\n{count:,} times" if count > 1 else "")
             for label, count in zip(labels[:n], counts[:n], strict=True)
         ]
         return plot_points(rows[:n], told, ax, shape=shape or self.provenance.get("image_shape"))

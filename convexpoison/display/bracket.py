@@ -9,7 +9,9 @@ from typing import Any
 from convexpoison.display.axes import BLUE, GREY, ORANGE, axes_or_new
 
 
-def plot_brackets(rows: Mapping[str, tuple[float, float | None]], ax: Any = None, *, title: str = "") -> Any:
+def plot_brackets(
+    rows: Mapping[str, tuple[float, float | None]], ax: Any = None, *, title: str = "", enough: str = "enough"
+) -> Any:
     """Draw a line for each bracket: up to where nobody succeeds, and from where on somebody does.
 
     Parameters
@@ -17,6 +19,9 @@ def plot_brackets(rows: Mapping[str, tuple[float, float | None]], ax: Any = None
     rows : dict of name to (lower, upper)
         A certified lower bound, ``inf`` where no number is enough; a number known to be enough, or None (or ``inf``).
     ax : matplotlib Axes, optional
+    title : str
+    enough : str
+        What is said of the upper ends.
 
     Returns
     -------
@@ -33,11 +38,15 @@ def plot_brackets(rows: Mapping[str, tuple[float, float | None]], ax: Any = None
         ax.annotate(_proven(lower), (last, place - 0.34), color=BLUE, ha=side, va="bottom")
         if upper is not None and isfinite(upper):
             ax.plot([upper, upper], [place - 0.3, place + 0.3], color=ORANGE, linewidth=2.5)
-            ax.annotate(f" {upper:,.4g}: enough", (upper, place), color=ORANGE, ha="left", va="center")
+            ax.annotate(f" {_number(upper)}: {enough}", (upper, place), color=ORANGE, ha="left", va="center")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlim=(0.0, right), ylim=(len(rows) - 0.5, -0.8), xlabel="poison points added", title=title)
     ax.spines[["top", "right", "left"]].set_visible(False)
     return ax
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
 def _proven(lower: float) -> str:

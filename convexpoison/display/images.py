@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.display.axes import axes_or_new
+from convexpoison.display.axes import GREY, axes_or_new
 
 Shape = tuple[int, ...]
 
@@ -41,7 +41,7 @@ def plot_images(images: Any, titles: Sequence[str], ax: Any = None, *, columns: 
     Parameters
     ----------
     images : array of shape (n, height, width) or (n, height, width, 3)
-        Shown from their least value to their largest.
+        Shown from 0, or their least value, to 1, or their largest.
     titles : one a image
     ax : matplotlib Axes, optional
     columns : int
@@ -55,16 +55,20 @@ def plot_images(images: Any, titles: Sequence[str], ax: Any = None, *, columns: 
     n, height, width = images.shape[:3]
     across = max(1, min(n, columns))
     down = max(1, ceil(n / across))
-    ax = axes_or_new(ax, max(2.0, 1.15 * across), max(1.6, (1.15 * height / max(width, 1) + 0.35) * down))
-    low, high = float(images.min(initial=0.0)), float(images.max(initial=1.0))
-    scaled = (images - low) / ((high - low) or 1.0)
-    # A cell is one unit wide; between the images there is room for the words.
+    # A cell is one unit wide; below each image there is room for two lines of words.
     tall = height / max(width, 1)
-    for i, (image, title) in enumerate(zip(scaled, titles, strict=True)):
-        left, top = 1.1 * (i % across), (tall + 0.4) * (i // across)
+    wide, high = 1.1 * across, (tall + 0.5) * down
+    ax = axes_or_new(ax, 1.1 * wide, 1.1 * high)
+    least, most = float(images.min(initial=0.0)), float(images.max(initial=1.0))
+    for i, (image, title) in enumerate(zip((images - least) / (most - least), titles, strict=True)):
+        left, top = 1.1 * (i % across), (tall + 0.5) * (i // across)
         ax.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, extent=(left, left + 1.0, top + tall, top))
+        edges = [(left, top), (left + 1.0, top), (left + 1.0, top + tall), (left, top + tall), (left, top)]
+        ax.plot(
+            *zip(*edges, strict=True), color=GREY, linewidth=0.6
+        )  # a white image would have no edge on a white page
         ax.text(left + 0.5, top + tall + 0.05, title, ha="center", va="top", fontsize="small")
-    ax.set(xlim=(-0.05, 1.1 * across), ylim=((tall + 0.4) * down, -0.05), aspect="equal")
+    ax.set(xlim=(-0.05, max(wide, 2.2)), ylim=(high, -0.05), aspect="equal")
     ax.set_axis_off()
     return ax
 

@@ -71,7 +71,9 @@ def in_words(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         if isnan(value):
             return "unknown"
-        return f"{float(value):.4g}" if isfinite(value) else ("infinite" if value > 0 else "minus infinite")
+        if not isfinite(value):
+            return "infinite" if value > 0 else "minus infinite"
+        return f"{float(value):,.1f}" if 1e3 <= abs(value) < 1e7 else f"{float(value):.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_words(entry)}" for name, entry in value.items()) or "none"
     if isinstance(value, (list, tuple, np.ndarray)):

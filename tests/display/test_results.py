@@ -141,7 +141,9 @@ def test_poison_points_as_images_and_as_a_table(digits: Dataset, attack: cp.Atta
     ax = attack.plot_points(4, shape=digits.image_shape)
     assert len(ax.images) == min(4, len(points)) and ax.images[0].get_array().shape == (8, 8)
     np.testing.assert_allclose(ax.images[0].get_array(), points[0].reshape(8, 8))
-    assert ax.texts[0].get_text() == (f"label {labels[0]}, {counts[0]} times" if counts[0] > 1 else f"label {labels[0]}")
+    assert ax.texts[0].get_text() == (
+        f"label {labels[0]}\n{counts[0]} times" if counts[0] > 1 else f"label {labels[0]}"
+    )
     table = attack.plot_points(4).images[0].get_array()
     np.testing.assert_array_equal(table, points[:4])
     with pytest.raises(ValueError, match="64 features, which are no image of shape"):
@@ -151,10 +153,10 @@ def test_poison_points_as_images_and_as_a_table(digits: Dataset, attack: cp.Atta
 def test_a_bracket_shows_what_is_impossible_and_what_is_enough() -> None:
     from convexpoison.display.bracket import plot_brackets
 
-    ax = plot_brackets({"a": (10.0, 12.0), "b": (np.inf, None), "c": (0.0, None)})
+    ax = plot_brackets({"a": (10.0, 13_012.0), "b": (np.inf, None), "c": (0.0, None)})
     assert [bar.get_width() for bar in ax.patches][::2] == [10.0, 0.0]
     told = [text.get_text().strip() for text in ax.texts]
-    assert told == ["fewer than 10: impossible", "12: enough", "no number is enough", "nothing is proven"]
+    assert told == ["fewer than 10: impossible", "13,012: enough", "no number is enough", "nothing is proven"]
 
 
 def test_a_sweep_needs_two_parameters_for_a_heat_map() -> None:
@@ -170,5 +172,20 @@ def test_whatever_is_told_is_escaped() -> None:
 
 
 def test_values_in_words() -> None:
-    told = [in_words(value) for value in (None, True, 1_000, 0.123456, np.inf, np.nan, [1, 2.5], {"a": 1}, "x", [])]
-    assert told == ["unknown", "yes", "1,000", "0.1235", "infinite", "unknown", "1, 2.5", "a 1", "x", "none"]
+    told = [
+        in_words(value)
+        for value in (None, True, 1_000, 13_007.34, 0.123456, np.inf, np.nan, [1, 2.5], {"a": 1}, "x", [])
+    ]
+    assert told == [
+        "unknown",
+        "yes",
+        "1,000",
+        "13,007.3",
+        "0.1235",
+        "infinite",
+        "unknown",
+        "1, 2.5",
+        "a 1",
+        "x",
+        "none",
+    ]
