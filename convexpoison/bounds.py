@@ -162,12 +162,8 @@ class Bound(Shown):
 
     def plot(self, ax: Any = None) -> Any:
         """The bound, and what a fractional attack needs; see :func:`convexpoison.display.bracket.plot_brackets`."""
-        return plot_brackets(
-            {"target": (self.value, self.mass)},
-            ax,
-            title="How many points does it take?",
-            enough="in fractions of points",
-        )
+        title, enough = "How many points does it take?", "enough, in fractions of points"
+        return plot_brackets({"target": (self.value, self.mass)}, ax, title=title, enough=enough)
 
     def __repr__(self) -> str:
         return f"Bound({self.value:.6g}, certified={self.certified}, method={self.method!r})"

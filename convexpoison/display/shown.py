@@ -69,16 +69,20 @@ def in_words(value: Any) -> str:
     if isinstance(value, (int, np.integer)):
         return f"{int(value):,}"
     if isinstance(value, (float, np.floating)):
-        if isnan(value):
-            return "unknown"
-        if not isfinite(value):
-            return "infinite" if value > 0 else "minus infinite"
-        return f"{float(value):,.1f}" if 1e3 <= abs(value) < 1e7 else f"{float(value):.4g}"
+        return _number(float(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_words(entry)}" for name, entry in value.items()) or "none"
     if isinstance(value, (list, tuple, np.ndarray)):
         return ", ".join(map(in_words, value)) or "none"
     return str(value)
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return "unknown"
+    if not isfinite(value):
+        return "infinite" if value > 0 else "minus infinite"
+    return f"{value:,.1f}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def frame_of(columns: Any, purpose: str) -> Any:
