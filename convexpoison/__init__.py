@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from convexpoison.bounds import Bound
     from convexpoison.difference import Difference, max_loss_difference
     from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
-    from convexpoison.goal_bounds.bounds import certified_robustness, robustness_curve
+    from convexpoison.goal_bounds.bounds import certified_robustness
+    from convexpoison.goal_bounds.robustness import robustness_curve
     from convexpoison.model import LinearModel
     from convexpoison.proofs.certificate import Certificate, certify
+    from convexpoison.reports.write import report
     from convexpoison.result import AttackResult
     from convexpoison.spaces import Space
     from convexpoison.sweeps.run import sweep
@@ -29,11 +31,12 @@ _HOMES: dict[str, str | None] = {
     "Certificate": "proofs.certificate",
     "certify": "proofs.certificate",
     "certified_robustness": "goal_bounds.bounds",
-    "robustness_curve": "goal_bounds.bounds",
+    "robustness_curve": "goal_bounds.robustness",
     "Difference": "difference",
     "LinearModel": "model",
     "Space": "spaces",
     "Victim": "victim",
+    "report": "reports.write",
     "sweep": "sweeps.run",
     "MissingDependencyError": "errors",
     "SolverError": "errors",
@@ -66,6 +69,7 @@ __all__ = [
     "goals",
     "lower_bound",
     "max_loss_difference",
+    "report",
     "robustness_curve",
     "sweep",
     "sweeps",

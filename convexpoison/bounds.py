@@ -23,6 +23,8 @@ import numpy as np
 
 from convexpoison.data import TrainingData
 from convexpoison.difference import Question, answer
+from convexpoison.display.bracket import plot_brackets
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
@@ -75,9 +77,28 @@ class LowerBound(Protocol):
         """Plain numbers and words, for JSON."""
         ...
 
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        ...
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame."""
+        ...
+
+    def plot(self, ax: Any = None) -> Any:
+        """A bracket of numbers of points."""
+        ...
+
+
+def facts_of(bound: LowerBound, does: str, more: Facts) -> Facts:
+    """What all bounds tell; ``does`` says of points what they do not do."""
+    value = {"bound before rounding up": bound.value} if bound.attainable else {}
+    fewer = f"at least {bound.n_points:,.0f}" if bound.attainable else f"no number of points {does}"
+    return {"points needed": fewer, **value, "certified": bound.certified, **more}
+
 
 @dataclass(frozen=True, eq=False)
-class Bound:
+class Bound(Shown):
     """No attack reproduces ``target`` with fewer than ``n_points`` added points.
 
     Attributes
@@ -131,6 +152,19 @@ class Bound:
             "method": self.method,
             "solver": self.solver,
         }
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return facts_of(self, "reproduces the target", {"found by": f"{self.method}, {self.solver}"})
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame."""
+        return frame_of([self.to_dict()], "Bound.to_frame")
+
+    def plot(self, ax: Any = None) -> Any:
+        """The bound, and what a fractional attack needs; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        title, enough = "How many points does it take?", "enough, in fractions of points"
+        return plot_brackets({"target": (self.value, self.mass)}, ax, title=title, enough=enough)
 
     def __repr__(self) -> str:
         return f"Bound({self.value:.6g}, certified={self.certified}, method={self.method!r})"

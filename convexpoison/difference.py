@@ -8,9 +8,12 @@ proven here (:mod:`convexpoison.dual_bound`) unless the backend's method is itse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from convexpoison.display.images import Shape, plot_points
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
@@ -63,7 +66,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class Difference(Shown):
     """The answer: ``value <= D <= upper``.
 
     Attributes
@@ -97,6 +100,31 @@ class Difference:
 
     def __float__(self) -> float:
         return self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, without the point, for JSON."""
+        names = ("value", "upper", "gap", "label", "certified", "solver", "status", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return {
+            "largest loss difference": self.value,
+            "proven upper bound": self.upper,
+            "certified": self.certified,
+            "label of the point": self.label,
+            "solver": f"{self.solver} ({self.status})",
+            "seconds": self.seconds,
+        }
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame; the features of the point are columns ``x0``, ``x1``, ..."""
+        point = {f"x{j}": value for j, value in enumerate(self.point.tolist())}
+        return frame_of([self.to_dict() | point], "Difference.to_frame")
+
+    def plot(self, ax: Any = None, *, shape: Shape | None = None) -> Any:
+        """The point of largest difference, as an image of that shape, or as a row in colours."""
+        return plot_points(self.point[None], [f"label {self.label:g}"], ax, shape=shape)
 
     def __repr__(self) -> str:
         proven = "certified" if self.certified else f"upper bound {self.upper:.6g}"

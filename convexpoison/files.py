@@ -35,3 +35,15 @@ def write_npz(path: Path, arrays: dict[str, Any]) -> None:
     """Through a temporary file beside it, so that a failure leaves no half-written file."""
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """All arrays of an npz file; pickled objects are refused, and a file that is none leaves nothing open.
+
+    Raises
+    ------
+    ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile, zlib.error
+        If the file is not one of those, or damaged.
+    """
+    with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return dict(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict, dataclass, field
@@ -15,17 +14,15 @@ import scipy.sparse as sp
 
 from convexpoison import __version__
 from convexpoison.bounds import Bound
-from convexpoison.errors import optional_import
-from convexpoison.files import write_npz
+from convexpoison.display.attack import plot_attack
+from convexpoison.display.images import Shape, plot_points
+from convexpoison.display.shown import Facts, Shown, frame_of, text_of_facts
 from convexpoison.guarantee import Guarantee
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
-from convexpoison.proofs.certificate import Certificate
+from convexpoison.result_file import read_result, save_result
 from convexpoison.victim import Victim
 
-_FORMAT = 2
-_PLAIN = ("eps", "stop_reason", "gap", "note", "seconds", "provenance", "info")
-"""Fields that are plain numbers and words."""
 _REASONS = {
     "close": "the model came as close to the target as was asked",
     "goal": "the goal was reached",
@@ -62,7 +59,7 @@ class Reproduction:
 
 
 @dataclass(frozen=True, eq=False)
-class AttackResult:
+class AttackResult(Shown):
     """Poison and its effect.
 
     Attributes
@@ -136,8 +133,12 @@ class AttackResult:
     @property
     def n_distinct(self) -> int:
         """Different poison points, labels counted apart."""
-        signed = np.column_stack([self.points, np.unique(self.labels, return_inverse=True)[1]])
-        return len(np.unique(signed, axis=0))
+        return len(np.unique(self._signed, axis=0))
+
+    @property
+    def _signed(self) -> FloatArray:
+        """Points with their labels as a further column."""
+        return np.column_stack([self.points, np.unique(self.labels, return_inverse=True)[1]])
 
     def poisoned(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """The training data with the poison appended, copies written out; X as the final step of a Pipeline sees it."""
@@ -149,36 +150,79 @@ class AttackResult:
 
     def to_frame(self) -> Any:
         """The history as a pandas DataFrame."""
-        return optional_import("pandas", "frame", "AttackResult.to_frame").DataFrame(self.history)
+        return frame_of(self.history, "AttackResult.to_frame")
 
     def plot(self, ax: Any = None) -> Any:
-        """Convergence and bracket; see :func:`convexpoison.display.plot_attack`."""
-        from convexpoison.display import plot_attack
-
+        """Convergence and bracket; see :func:`convexpoison.display.attack.plot_attack`."""
         return plot_attack(self, ax)
+
+    def plot_points(self, n: int = 10, *, shape: Shape | None = None, ax: Any = None) -> Any:
+        """The distinct poison points of which most copies are added, with their labels.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        shape : (height, width) or (height, width, 3), optional
+            Where a row of the data is an image: its shape, for example that of ``Dataset.image_shape``. What the result's
+            provenance has under ``image_shape`` where not given; without either, the rows are drawn as a table in colours.
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        Axes
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit the number of features.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        rows, labels, counts = self.distinct()
+        told = [
+            f"label {label}" + (f"\n{count:,} times" if count > 1 else "")
+            for label, count in zip(labels[:n], counts[:n], strict=True)
+        ]
+        return plot_points(rows[:n], told, ax, shape=shape or self.provenance.get("image_shape"))
+
+    def distinct(self) -> tuple[FloatArray, np.ndarray, np.ndarray]:
+        """Different points, their labels and how often they are added in all; the most frequent first.
+
+        Returns
+        -------
+        points : array of shape (n_distinct, n_features)
+        labels : array of shape (n_distinct,)
+        counts : int array of shape (n_distinct,)
+        """
+        _, first, place = np.unique(self._signed, axis=0, return_index=True, return_inverse=True)
+        counts = np.bincount(place.reshape(-1), weights=self.counts, minlength=first.size).astype(np.int64)
+        order = np.lexsort((first, -counts))
+        return self.points[first[order]], self.labels[first[order]], counts[order]
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        last = {name: values[self._kept] for name, values in self.history.items()}
+        asked = "" if self.eps is None else f" (asked: {self.eps:g})"
+        facts: Facts = {
+            "poison points used": f"{self.n_points} ({self.n_distinct} distinct)",
+            "certified: the induced model needs at least": _count(self.induced_bound),
+            "certified: the target itself needs at least": _count(self.bound),
+            "maximum loss difference to the target": f"{last['max_loss_difference']:.4g}{asked}",
+            "parameter distance to the target": f"{last['distance']:.4g}",
+        }
+        if np.isfinite(last["accuracy"]):
+            accuracy = f"{self.history['accuracy'][0]:.4f} -> {last['accuracy']:.4f}"
+            facts["test accuracy, clean -> poisoned"] = accuracy
+        if self.guarantee is not None and self.n_points:
+            facts["Theorem 1 promises a difference of at most"] = f"{self.guarantee.epsilon(self.n_points):.4g}"
+        facts |= {} if self.reproduction is None else _checked(self.reproduction)
+        facts |= {"stopped because": _REASONS[self.stop_reason], "seconds": f"{self.seconds:.2f}"}
+        return facts | ({"note": self.note} if self.note else {})
 
     def summary(self) -> str:
         """A table in plain text."""
-        last = {name: values[self._kept] for name, values in self.history.items()}
-        asked = "" if self.eps is None else f" (asked: {self.eps:g})"
-        lines = [
-            ("poison points used", f"{self.n_points} ({self.n_distinct} distinct)"),
-            ("certified: the induced model needs at least", _count(self.induced_bound)),
-            ("certified: the target itself needs at least", _count(self.bound)),
-            ("maximum loss difference to the target", f"{last['max_loss_difference']:.4g}{asked}"),
-            ("parameter distance to the target", f"{last['distance']:.4g}"),
-        ]
-        if np.isfinite(last["accuracy"]):
-            accuracy = f"{self.history['accuracy'][0]:.4f} -> {last['accuracy']:.4f}"
-            lines.append(("test accuracy, clean -> poisoned", accuracy))
-        if self.guarantee is not None and self.n_points:
-            lines.append(("Theorem 1 promises a difference of at most", f"{self.guarantee.epsilon(self.n_points):.4g}"))
-        lines += [] if self.reproduction is None else _checked(self.reproduction)
-        lines += [("stopped because", _REASONS[self.stop_reason]), ("seconds", f"{self.seconds:.2f}")]
-        if self.note:
-            lines.append(("note", self.note))
-        width = max(len(name) for name, _ in lines)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+        return text_of_facts(self.facts())
 
     @property
     def _kept(self) -> int:
@@ -206,27 +250,7 @@ class AttackResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but ``original_points`` to a compressed npz file, without pickle; all of it or nothing."""
-        arrays: dict[str, Any] = {"points": self.points, "labels": self.labels, "counts": self.counts}
-        meta: dict[str, Any] = {"format": _FORMAT, "classes": self.target.classes}
-        for name, model in (("model", self.model), ("target", self.target), ("clean", self.clean)):
-            arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = model.coef, model.intercept
-        arrays |= {f"history_{name}": values for name, values in self.history.items()}
-        for name, bound in (("bound", self.bound), ("induced_bound", self.induced_bound)):
-            meta[name] = bound.to_dict()
-            if bound.certificate is not None:
-                arrays |= {f"{name}__{key}": value for key, value in bound.certificate.to_arrays().items()}
-        victim = self.victim
-        meta["victim"] = {
-            "loss": victim.loss.name,
-            "C": victim.C,
-            "C_R": victim.C_R,
-            "intercept": victim.intercept,
-            "intercept_scaling": victim.intercept_scaling,
-        }
-        for name, part in (("guarantee", self.guarantee), ("reproduction", self.reproduction)):
-            meta[name] = None if part is None else vars(part)
-        meta |= {name: getattr(self, name) for name in _PLAIN}
-        write_npz(Path(path), arrays | {"meta": np.array(json.dumps(meta))})
+        save_result(Path(path), self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AttackResult:
@@ -237,43 +261,9 @@ class AttackResult:
         ValueError
             If the file is not one of those.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if "meta" not in file:
-                raise ValueError(f"{path} is not a saved attack: it has no 'meta' entry")
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(str(arrays["meta"]))
-        if meta["format"] != _FORMAT:
-            raise ValueError(f"{path} has format {meta['format']}; this version reads format {_FORMAT}")
-        classes = tuple(meta["classes"]) if meta["classes"] is not None else None
-
-        def model(name: str) -> LinearModel:
-            return LinearModel(arrays[f"{name}_coef"], float(arrays[f"{name}_intercept"]), classes)
-
-        def bound(name: str, target: LinearModel) -> Bound:
-            told = meta[name]
-            value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
-            proof = {
-                key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")
-            }
-            certificate = Certificate.from_arrays(proof) if proof else None
-            return Bound(value, target, certificate, mass, told["method"], told["solver"])
-
-        target, induced = model("target"), model("model")
-        return cls(
-            points=arrays["points"],
-            labels=arrays["labels"],
-            counts=arrays["counts"],
-            model=induced,
-            target=target,
-            clean=model("clean"),
-            victim=Victim(meta["victim"].pop("loss"), **meta["victim"]),
-            bound=bound("bound", target),
-            induced_bound=bound("induced_bound", induced),
-            history={name[8:]: values for name, values in arrays.items() if name.startswith("history_")},
-            guarantee=None if meta["guarantee"] is None else Guarantee(**meta["guarantee"]),
-            reproduction=Reproduction(**meta["reproduction"]) if meta.get("reproduction") else None,
-            **{name: meta[name] for name in _PLAIN},
-        )
+        fields = read_result(Path(path))
+        checked = fields.pop("reproduction")
+        return cls(**fields, reproduction=None if checked is None else Reproduction(**checked))
 
 
 def provenance(**settings: Any) -> dict[str, Any]:
@@ -282,13 +272,12 @@ def provenance(**settings: Any) -> dict[str, Any]:
     return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
 
 
-def _checked(found: Reproduction) -> list[tuple[str, str]]:
-    """Lines of the summary."""
-    return [
-        ("residual of stationarity at the target", f"{found.residual:.2g}"),
-        ("retrained from nothing: proven difference at most", f"{found.difference:.2g} (duality gap {found.gap:.2g})"),
-        ("fewer points", "proven impossible" if found.proven_least else "not excluded"),
-    ]
+def _checked(found: Reproduction) -> Facts:
+    return {
+        "residual of stationarity at the target": f"{found.residual:.2g}",
+        "retrained from nothing: proven difference at most": f"{found.difference:.2g} (duality gap {found.gap:.2g})",
+        "fewer points": "proven impossible" if found.proven_least else "not excluded",
+    }
 
 
 def _number(value: float) -> float | None:

@@ -24,6 +24,9 @@ from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.directions import RobustProblem, search
 from convexpoison.approximate.neighbourhood import Ball, Neighbourhood, Sway
 from convexpoison.approximate.witnesses import witness_bounds
+from convexpoison.bounds import facts_of
+from convexpoison.display.bracket import plot_brackets
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.dual_bound import bounded_box
 from convexpoison.mass.pricing import score_range
 from convexpoison.mass.problem import MassProblem, TightBound
@@ -32,7 +35,7 @@ from convexpoison.proofs.certificate import Certificate, certify
 
 
 @dataclass(frozen=True, eq=False)
-class ApproximateBound:
+class ApproximateBound(Shown):
     """No model within ``radius`` of the target is induced by fewer than ``n_points`` added points.
 
     Attributes
@@ -92,6 +95,25 @@ class ApproximateBound:
             "candidates": {name: value if math.isfinite(value) else None for name, value in self.candidates.items()},
             "seconds": self.seconds,
         }
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        near = "Euclidean distance" if self.kind == "ball" else "maximum loss difference"
+        within = {"holds for every model within": f"{near} {self.radius:g}", "found by": self.method}
+        return facts_of(self, "induces such a model", within | {"seconds": self.seconds})
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame; what each method came to is in columns of its own."""
+        told = self.to_dict()
+        found = {f"candidates.{name}": value for name, value in told.pop("candidates").items()}
+        return frame_of([told | found], "ApproximateBound.to_frame")
+
+    def plot(self, ax: Any = None) -> Any:
+        """The bound, and below it what each method came to; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        told = {f"certified ({self.kind} {self.radius:g})": self.value}
+        told |= {f"{name}, not certified": value for name, value in self.candidates.items()}
+        rows = {name: (value, None) for name, value in told.items()}
+        return plot_brackets(rows, ax, title="How many points does it take?")
 
     def __repr__(self) -> str:
         return f"ApproximateBound({self.value:.6g}, {self.kind}, radius={self.radius:g}, method={self.method!r})"

@@ -11,8 +11,9 @@ import click
 from convexpoison.api import TOWARDS_A_MODEL
 from convexpoison.api import attack as attack_function
 from convexpoison.attacks.task import METHODS
-from convexpoison.cli.input import Task, load_task, read_rows
+from convexpoison.cli.input import Task, load_task
 from convexpoison.cli.options import (
+    INTERRUPTED,
     goal_options,
     out_option,
     plot_option,
@@ -21,7 +22,8 @@ from convexpoison.cli.options import (
     target_options,
     victim_options,
 )
-from convexpoison.cli.output import attack_facts, print_json, report, write
+from convexpoison.cli.output import attack_facts, print_json, report, signed, write
+from convexpoison.cli.rows import read_rows
 from convexpoison.cli.settings import read_settings, settings_option
 
 _METHODS = (*TOWARDS_A_MODEL, *METHODS)
@@ -111,9 +113,12 @@ def method_settings(method: str, options: tuple[str, ...], without: tuple[str, .
 
 
 def tell(result: Any, task: Task, out: Path | None, plot: Path | None, as_json: bool) -> None:
-    """Save and print a result."""
+    """Save and print a result; after Ctrl-C the exit status says so."""
+    result = signed(result, task.source)
     write(result, out, plot)
     if as_json:
         print_json(attack_facts(result, task, out, plot))
     else:
         report(result, task, out, plot)
+    if result.stop_reason == "interrupted":
+        click.get_current_context().exit(INTERRUPTED)

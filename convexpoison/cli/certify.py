@@ -69,8 +69,7 @@ def certify(
 ) -> None:  # fmt: skip
     """Certified radii of a smoothed network on test images.
 
-    Gaussian noise gives l2 radii, uniform noise l1 radii. The exit status is 130 after Ctrl-C; with --out the same command
-    then goes on from there.
+    Gaussian noise gives l2 radii, uniform noise l1 radii. After Ctrl-C the same command, with --out, goes on from there.
 
     \b
     convexpoison certify --dataset mnist --network lenet --weights macer.safetensors --sigma 0.25 --every 20 --out macer.tsv

@@ -1,12 +1,12 @@
 """The command line: ``convexpoison COMMAND``, one file of this folder a command.
 
-With ``--json`` a command prints one JSON object on standard output and nothing else there; progress goes to standard
-error. Exit status: 0 done; 1 a solver without an answer, or what the command's help says; 2 bad input, with one sentence; 130
-after Ctrl-C, where the same command goes on from there.
+With ``--json`` a command prints one JSON object on standard output and nothing else there; progress and what goes wrong go
+to standard error. The last line of a command's help says what its exit status means.
 """
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -14,9 +14,14 @@ import click
 from convexpoison.cli.attack import attack
 from convexpoison.cli.bound import bound
 from convexpoison.cli.certify import certify
+from convexpoison.cli.completion import completion
 from convexpoison.cli.demo import demo
 from convexpoison.cli.info import info
 from convexpoison.cli.minimax import minimax
+from convexpoison.cli.options import EXIT_STATUS, INTERRUPTED
+from convexpoison.cli.output import COMMAND_LINE
+from convexpoison.cli.poison import poison
+from convexpoison.cli.report import report
 from convexpoison.cli.sweep import sweep
 from convexpoison.cli.train import train
 from convexpoison.cli.verify import verify
@@ -32,6 +37,18 @@ class _BadInput(click.ClickException):
 class _Group(click.Group):
     """Turns the errors that a user can mend into sentences, and keeps the order of the commands."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        cmd.epilog = cmd.epilog or EXIT_STATUS
+        super().add_command(cmd, name)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        typed = shlex.join(["convexpoison", *args])
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[COMMAND_LINE] = typed
+        return context
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
@@ -40,6 +57,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except (ValueError, TypeError, OSError, MissingDependencyError, SolverError) as error:
             if ctx.params["debug"]:
                 raise
@@ -47,13 +67,15 @@ class _Group(click.Group):
             raise kind(str(error)) from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group, epilog=EXIT_STATUS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="convexpoison")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """How many poisoned rows does it take to make a convex model learn what an attacker wants?
 
-    The exit status is 0 if all went well, 1 if a solver has no answer (or what a command's help says), 2 for bad input.
+    With --json a command prints one JSON object on standard output; progress and errors go to standard error.
     """
 
 
@@ -65,4 +87,7 @@ main.add_command(sweep)
 main.add_command(verify)
 main.add_command(train)
 main.add_command(certify)
+main.add_command(poison)
+main.add_command(report)
 main.add_command(info)
+main.add_command(completion)

@@ -8,7 +8,7 @@ import click
 
 from convexpoison.cli.input import load_task
 from convexpoison.cli.options import json_option
-from convexpoison.cli.output import attack_facts, print_json, report, write
+from convexpoison.cli.output import attack_facts, print_json, report, signed, write
 from convexpoison.errors import optional_import
 
 
@@ -26,6 +26,7 @@ def demo(out: Path, as_json: bool) -> None:
     task = load_task(dataset="digits_17", target_error=0.15)
     result = cp.attack(task.target, task.train, victim=task.victim, space=task.space, test_data=task.test, eps=0.1)
     optimal = cp.attack(task.target, task.train, victim=task.victim, space=task.space, method="optimal")
+    result = signed(result, task.source)
     out.mkdir(parents=True, exist_ok=True)
     run, plot = out / "run.npz", out / "demo.png"
     write(result, run, plot)

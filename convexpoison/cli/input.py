@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-import numpy as np
 
-from convexpoison.errors import optional_import
+from convexpoison.cli.objects import is_object, load_target
+from convexpoison.cli.rows import read_rows
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
@@ -37,6 +36,8 @@ class Task:
     facts : dict
         For the report: where the target came from and how wrong it is, or what the goal is.
     aim : {"target", "goal"}
+    source : dict
+        Where the training rows are to be had again: ``dataset``, or ``data`` and ``label``; and their ``image_shape``.
     """
 
     target: Any
@@ -46,6 +47,17 @@ class Task:
     space: Space | None
     facts: dict[str, Any]
     aim: Literal["target", "goal"] = "target"
+    source: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that the options name; the attributes are those of :class:`Task`."""
+
+    train: tuple[Any, Any]
+    test: tuple[Any, Any] | None
+    space: Space | None
+    source: dict[str, Any]
 
 
 def load_task(
@@ -54,7 +66,7 @@ def load_task(
     data: Path | None = None,
     label: str | None = None,
     test_data: Path | None = None,
-    target: Path | None = None,
+    target: str | None = None,
     target_error: float | None = None,
     flip_test: bool = False,
     loss: str | None = None,
@@ -77,18 +89,21 @@ def load_task(
     exactly_one(target=target, target_error=target_error, **goals)
     if flip_test and target_error is None:
         raise click.UsageError("--flip-test goes with --target-error")
-    train, test, space = load_rows(dataset, data, label, test_data)
-    says_nothing = target is None or target.suffix == ".npz"  # of a loss, unlike an estimator
+    rows = load_rows(dataset, data, label, test_data)
+    train, test, space, source = rows.train, rows.test, rows.space, rows.source
+    says_nothing = target is None or (
+        target.endswith(".npz") and not is_object(target)
+    )  # of a loss, unlike an estimator
     victim = None
     if says_nothing or any(option is not None for option in (loss, C, C_R, intercept)):
         victim = make_victim(loss, C, C_R, intercept)
     if target is not None:
-        return Task(_load_target(target), train, test, victim, space, {"from": str(target)})
+        return Task(load_target(target), train, test, victim, space, {"from": target}, source=source)
     if flip_test and test is None:
         raise click.UsageError("--flip-test needs test rows: --dataset, or --test-data")
     if target_error is None:
         goal, facts = load_goal(test, label, **goals)
-        return Task(goal, train, test, victim, space, facts, "goal")
+        return Task(goal, train, test, victim, space, facts, "goal", source)
     from convexpoison import targets
 
     assert victim is not None
@@ -96,7 +111,7 @@ def load_task(
         victim, train, error=target_error, flip=test if flip_test else None, evaluate=test, random_state=seed
     )
     facts = {"from": "label flips", "error": candidate.error, "n_flipped": candidate.n_flipped}
-    return Task(candidate.model, train, test, victim, space, facts)
+    return Task(candidate.model, train, test, victim, space, facts, source=source)
 
 
 def load_goal(
@@ -148,66 +163,17 @@ def exactly_one(**options: Any) -> None:
         raise click.UsageError(f"give exactly one of {', '.join(names)} and {last}")
 
 
-def load_rows(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> tuple[Any, ...]:
-    """Training rows, test rows or None, space or None."""
+def load_rows(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> Rows:
+    """The rows of a data set of the library, or of files."""
     exactly_one(dataset=dataset, data=data)
     if data is not None:
         test = None if test_data is None else read_rows(test_data, label)
-        return read_rows(data, label), test, None
+        return Rows(read_rows(data, label), test, None, {"data": str(data), "label": label})
     if label is not None or test_data is not None:
         raise click.UsageError("--label and --test-data go with --data; a --dataset has its own")
     from convexpoison.datasets import load
 
     assert dataset is not None
     loaded = load(dataset)
-    return loaded.train, loaded.test, loaded.space
-
-
-def read_rows(path: Path, label: str | None) -> tuple[Any, Any]:
-    """``(X, y)`` from an npz file with X and y, or from a CSV file with a header.
-
-    Raises
-    ------
-    ValueError
-        If the arrays or the label column are not there.
-    FileNotFoundError
-        If the file is not there.
-    MissingDependencyError
-        If a CSV file is to be read without pandas.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file")
-    if path.suffix == ".npz":
-        arrays = read_npz(path, ("X", "y"))
-        return arrays["X"], arrays["y"]
-    table = optional_import("pandas", "frame", "reading a CSV file").read_csv(path)
-    if label is None or label not in table.columns:
-        columns = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
-        raise ValueError(f"--label must name the column of {path} that holds the labels; its columns are {columns}")
-    return table.drop(columns=label), table[label].to_numpy()
-
-
-def _load_target(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file")
-    if path.suffix == ".npz":
-        arrays = read_npz(path, ("coef", "intercept"))
-        return arrays["coef"], arrays["intercept"]
-    import joblib
-
-    try:
-        return joblib.load(path)
-    except Exception as error:  # a broken pickle can raise anything
-        raise ValueError(f"{path} cannot be read as an estimator saved by joblib.dump ({error})") from error
-
-
-def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            arrays = dict(z)
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise ValueError(f"{path} must hold the arrays {', '.join(names)}; it holds {', '.join(arrays) or 'none'}")
-    return arrays
+    image = {} if loaded.image_shape is None else {"image_shape": list(loaded.image_shape)}
+    return Rows(loaded.train, loaded.test, loaded.space, {"dataset": dataset, **image})

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from convexpoison.cli.attack import method_settings, tell
-from convexpoison.cli.input import Task, load_rows, make_victim, read_rows
+from convexpoison.cli.input import Task, load_rows, make_victim
 from convexpoison.cli.options import json_option, out_option, plot_option, rows_options, together, victim_options
+from convexpoison.cli.rows import read_rows
 from convexpoison.cli.settings import settings_option
 
 _OWN = together(
@@ -83,7 +84,8 @@ def _task(
     """The rows to train on, and those to validate on."""
     if validation is not None and validation_share is not None:
         raise click.UsageError("give --validation or --validation-share, not both")
-    train, test, space = load_rows(dataset, data, label, test_data)
+    rows = load_rows(dataset, data, label, test_data)
+    train, source = rows.train, rows.source
     if validation is not None:
         held_out = read_rows(validation, label)
     else:
@@ -92,8 +94,11 @@ def _task(
         share, (X, y) = 0.25 if validation_share is None else validation_share, train
         X_train, X_held, y_train, y_held = train_test_split(X, y, test_size=share, stratify=y, random_state=seed)
         train, held_out = (X_train, y_train), (X_held, y_held)
+        source = {name: source[name] for name in source if name == "image_shape"}  # no file holds these rows alone
     facts = {"kind": "validation loss", "n_train": len(train[1]), "n_validation": len(held_out[1])}
-    return Task(_never, train, test, make_victim(loss, C, C_R, intercept), space, facts, "goal"), held_out
+    return Task(
+        _never, train, rows.test, make_victim(loss, C, C_R, intercept), rows.space, facts, "goal", source
+    ), held_out
 
 
 def _never(model: Any) -> bool:

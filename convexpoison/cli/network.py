@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from convexpoison.cli.input import exactly_one, read_npz
+from convexpoison.cli.input import exactly_one
+from convexpoison.cli.objects import find_object
 from convexpoison.cli.options import together
+from convexpoison.cli.rows import read_npz
 from convexpoison.errors import optional_import
 
 if TYPE_CHECKING:
@@ -94,16 +93,22 @@ def build(name: str, n_classes: int, device: str | None, seed: int) -> nn.Module
     """
     import torch
 
-    from convexpoison.neural.training.networks import NETWORKS, make_network
+    from convexpoison.neural.training.networks import make_network
 
-    where = _device(device)
-    factory: Any = partial(NETWORKS[name], n_classes) if name in NETWORKS else name
-    if ":" in name:
-        factory = _factory(name)
-    network = make_network(factory, seed)
+    where = device_of(device)
+    network = make_network(factory_of(name, n_classes), seed)
     if not isinstance(network, torch.nn.Module):
         raise TypeError(f"--network {name} returned a {type(network).__name__}; it must return a torch.nn.Module")
     return network.to(where)
+
+
+def factory_of(name: str, n_classes: int) -> Any:
+    """What ``--network`` and ``--n-classes`` say, for :func:`convexpoison.neural.make_network`."""
+    from convexpoison.neural.training.networks import NETWORKS
+
+    if ":" in name:
+        return _factory(name)
+    return partial(NETWORKS[name], n_classes) if name in NETWORKS and n_classes != 10 else name
 
 
 def check_fit(network: nn.Module, X: np.ndarray, y: np.ndarray) -> None:
@@ -128,7 +133,14 @@ def check_fit(network: nn.Module, X: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def _device(name: str | None) -> Any:
+def device_of(name: str | None) -> Any:
+    """What ``--device`` says, or the GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
     import torch
 
     if name is None:
@@ -143,13 +155,7 @@ def _device(name: str | None) -> Any:
 
 
 def _factory(name: str) -> Callable[[], Any]:
-    if os.getcwd() not in sys.path and "" not in sys.path:  # as python -m has it
-        sys.path.insert(0, os.getcwd())
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(import_module(module), function, None)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"--network {name}: the module {module!r} cannot be imported ({error})") from error
+    found = find_object(name, "--network")
     if not callable(found):
-        raise ValueError(f"--network {name}: {module} has no function {function!r}")
+        raise ValueError(f"--network {name} is a {type(found).__name__}; it must be a function that builds a network")
     return found  # type: ignore[no-any-return]

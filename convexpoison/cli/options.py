@@ -15,6 +15,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 INTERRUPTED = 130
 """What a shell reports of a program that Ctrl-C has ended."""
+EXIT_STATUS = "Exit status: 0 done; 1 a solver has no answer; 2 bad input, with one sentence; 130 after Ctrl-C."
+"""The last line of a command's help, where it does not have one of its own."""
 FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -54,15 +56,21 @@ out_option = click.option("--out", type=FILE, callback=check_folder, metavar="FI
 
 rows_options = together(
     click.option("--dataset", metavar="NAME", help="A data set of the library, e.g. mnist_17 (see: info)."),
-    click.option("--data", type=Path, metavar="FILE", help="Your rows: .csv (with --label), or .npz with X and y."),
-    click.option("--label", metavar="COLUMN", help="The column that holds the labels, where a file is a CSV file."),
+    click.option(
+        "--data", type=Path, metavar="FILE", help="Your rows: .csv or .parquet (with --label), or .npz with X and y."
+    ),
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="The column that holds the labels; of an .npz file, the array [default: y].",
+    ),
     click.option("--test-data", type=Path, metavar="FILE", help="Test rows, in the form of --data."),
 )
 target_options = together(
     click.option(
-        "--target", type=Path, metavar="FILE",
+        "--target", metavar="MODEL",
         help="The model to induce: a fitted estimator saved by joblib (which can run code: open only files that "
-        "you trust), or .npz with coef and intercept.",
+        "you trust) or by skops (.skops), package.module:object, or .npz with coef and intercept.",
     ),
     click.option(
         "--target-error", type=float, metavar="FRACTION",

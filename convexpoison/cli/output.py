@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from convexpoison.proofs.claim import Claim
     from convexpoison.proofs.verdict import Verdict
     from convexpoison.result import AttackResult
+
+Signed = TypeVar("Signed", bound=Any)
+COMMAND_LINE = "convexpoison.command_line"
+"""Under which key click's context keeps what was typed."""
+
+
+def signed(result: Signed, source: dict[str, Any]) -> Signed:
+    """The result with the command that makes it, and where its rows are, in its provenance."""
+    made: Signed = replace(result, provenance=result.provenance | source | {"command": command_line()})
+    return made
+
+
+def command_line() -> str:
+    """The command that is running, as a shell takes it."""
+    return str(click.get_current_context().find_root().meta[COMMAND_LINE])
 
 
 def write(result: AttackResult, out: Path | None, plot: Path | None) -> None:

@@ -1,17 +1,35 @@
-"""Rows with weights, dense or sparse, from the files that the command line is given."""
+"""Rows from the files that the command line is given: npz, parquet or CSV, dense or sparse, with weights where there are any."""
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.cli.input import read_npz, read_rows
+from convexpoison import files
+from convexpoison.errors import optional_import
 
 _CSR = ("data", "indices", "indptr", "shape")
 """The arrays that :func:`scipy.sparse.save_npz` writes."""
+
+
+def read_rows(path: Path, label: str | None) -> tuple[Any, Any]:
+    """``(X, y)`` from a file; ``label`` names the column of a table, or the array of an npz file (by default y).
+
+    Raises
+    ------
+    ValueError
+        If the arrays or the label column are not there.
+    FileNotFoundError
+        If the file is not there.
+    MissingDependencyError
+        If a table is to be read without pandas or pyarrow.
+    """
+    return read_weighted_rows(path, label)[:2]
 
 
 def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndarray | None]:
@@ -20,19 +38,55 @@ def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndar
     Raises
     ------
     ValueError, FileNotFoundError, MissingDependencyError
-        If the file cannot be read.
+        As :func:`read_rows`.
     """
-    if path.suffix != ".npz" or not path.is_file():
-        return *read_rows(path, label), None
-    arrays = read_npz(path, ("y",))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    if path.suffix != ".npz":
+        return *_read_table(path, label), None
+    label = label or "y"
+    arrays = read_npz(path, (label,))
     if "X" in arrays:
-        X: Any = arrays["X"]
-    elif all(name in arrays for name in _CSR):
-        data, indices, indptr, shape = (arrays[name] for name in _CSR)
-        X = sp.csr_matrix((data, indices, indptr), shape=tuple(shape.tolist()))
-        X.check_format(full_check=True)  # column numbers out of range would be read from elsewhere in memory
-    else:
+        return arrays["X"], arrays[label], arrays.get("sample_weight")
+    if not all(name in arrays for name in _CSR):
         raise ValueError(
             f"{path} must hold the array X, or {', '.join(_CSR)} of a CSR matrix; it holds {', '.join(arrays)}"
         )
-    return X, arrays["y"], arrays.get("sample_weight")
+    data, indices, indptr, shape = (arrays[name] for name in _CSR)
+    X = sp.csr_matrix((data, indices, indptr), shape=tuple(shape.tolist()))
+    X.check_format(full_check=True)  # column numbers out of range would be read from elsewhere in memory
+    return X, arrays[label], arrays.get("sample_weight")
+
+
+def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays of a file, which must have these names among them.
+
+    Raises
+    ------
+    ValueError
+        If it does not, or is no npz file of plain arrays.
+    """
+    try:
+        arrays = files.read_npz(path)
+    except (ValueError, AttributeError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} must hold the arrays {', '.join(names)}; it holds {', '.join(arrays) or 'none'}")
+    return arrays
+
+
+def _read_table(path: Path, label: str | None) -> tuple[Any, Any]:
+    parquet = path.suffix in (".parquet", ".pq")
+    kind = "parquet" if parquet else "CSV"
+    pandas = optional_import("pandas", "frame", f"reading a {kind} file")
+    if parquet:
+        optional_import("pyarrow", "frame", "reading a parquet file")
+    try:
+        table = pandas.read_parquet(path) if parquet else pandas.read_csv(path)
+    except ValueError as error:  # ParserError, UnicodeDecodeError and ArrowInvalid are kinds of it
+        raise ValueError(f"{path} cannot be read as a {kind} file ({error})") from error
+    if label is None or label not in table.columns:
+        columns = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
+        raise ValueError(f"--label must name the column of {path} that holds the labels; its columns are {columns}")
+    return table.drop(columns=label), table[label].to_numpy()

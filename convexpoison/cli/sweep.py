@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from convexpoison.cli.objects import look_here
+from convexpoison.cli.options import INTERRUPTED, json_option
 from convexpoison.cli.output import print_json
 from convexpoison.errors import optional_import
 
 if TYPE_CHECKING:
     from convexpoison.sweeps import SweepResult
-
-_INTERRUPTED = 130
-"""What a shell reports of a program that Ctrl-C has ended."""
 
 
 def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -28,7 +25,7 @@ def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | Non
     return path
 
 
-@click.command()
+@click.command(epilog="Exit status: 0 all tasks are finished; 1 some have failed; 2 bad input; 130 after Ctrl-C.")
 @click.argument("grid", type=click.Path(path_type=Path))
 @click.option(
     "--store", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the records."
@@ -44,22 +41,20 @@ def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | Non
     "--parquet", type=click.Path(dir_okay=False, path_type=Path), callback=_check_parquet, metavar="FILE",
     help="Write the table.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def sweep(ctx: click.Context, /, grid: Path, parquet: Path | None, as_json: bool, **options: Any) -> None:
     """Run every task of a GRID (a YAML file) that has no record in the store yet.
 
-    The exit status is 0 if all tasks are finished, 1 if any has failed (in this run or, without --retry-failed, in an
-    earlier one), 2 for bad input, and 130 after Ctrl-C; the same command goes on from there. Functions are looked for
-    in the current folder as well.
+    A task counts as failed if it did so in this run or, without --retry-failed, in an earlier one. After Ctrl-C the same
+    command goes on from there. Functions are looked for in the current folder as well.
 
     \b
     convexpoison sweep grid.yaml --n-jobs 2 --store runs/ --parquet table.parquet
     """
     import convexpoison as cp
 
-    if os.getcwd() not in sys.path and "" not in sys.path:  # as python -m has it, so that MODULE:FUNCTION is found
-        sys.path.insert(0, os.getcwd())
+    look_here()  # for MODULE:FUNCTION
     result = cp.sweep(grid, **options)
     if parquet is not None:
         result.to_parquet(parquet)
@@ -67,7 +62,7 @@ def sweep(ctx: click.Context, /, grid: Path, parquet: Path | None, as_json: bool
         print_json(_facts(result, parquet))
     else:
         _report(result, parquet)
-    ctx.exit(_INTERRUPTED if result.interrupted else 1 if result.failed else 0)
+    ctx.exit(INTERRUPTED if result.interrupted else 1 if result.failed else 0)
 
 
 def _facts(result: SweepResult, parquet: Path | None) -> dict[str, Any]:

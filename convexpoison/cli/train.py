@@ -15,6 +15,7 @@ from convexpoison.cli.output import print_json, report_written
 from convexpoison.cli.settings import read_settings, settings_option
 
 if TYPE_CHECKING:
+    from convexpoison.neural.training.fit import Recipe
     from convexpoison.neural.training.objectives import Objective
 
 OBJECTIVES = {"ga": "GaussianAugmentation", "smoothadv": "SmoothAdv", "macer": "Macer", "standard": "Standard"}
@@ -66,26 +67,20 @@ recipe_options = together(
 @click.pass_context
 def train(
     ctx: click.Context, /, dataset: str | None, data: Path | None, network: str, n_classes: int, device: str | None, seed: int,
-    n_train: int | None, objective: str, sigma: float | None, k: int | None, lam: float | None, options: tuple[str, ...],
-    data_dependent: bool, sigma_options: tuple[str, ...], augment: bool, checkpoint: Path | None, weights: Path,
-    as_json: bool, **recipe: Any,
+    n_train: int | None, checkpoint: Path | None, weights: Path, as_json: bool, **what: Any,
 ) -> None:  # fmt: skip
     """Train a network for randomized smoothing.
 
-    The exit status is 130 after Ctrl-C; with --checkpoint the same command then goes on after the last whole epoch.
+    After Ctrl-C the same command, with --checkpoint, goes on after the last whole epoch.
 
     \b
     convexpoison train --dataset mnist --network lenet --objective macer --sigma 0.25 --weights macer.safetensors
     """
     need_torch("convexpoison train")
     from convexpoison.neural.training.checkpoint import save_weights
-    from convexpoison.neural.training.fit import Recipe, fit, flip_and_crop
+    from convexpoison.neural.training.fit import fit
 
-    aim = make_objective(objective, {"sigma": sigma, "k": k, "lam": lam}, options)
-    aim = _with_own_sigmas(aim, sigma_options) if data_dependent else aim
-    if sigma_options and not data_dependent:
-        raise click.UsageError("--sigma-option goes with --data-dependent")
-    how = Recipe(**recipe, augment=flip_and_crop if augment else None)
+    aim, how = read_objective(what), read_recipe(what)
     X, y, words = load_part(dataset, data, "train")
     if n_train is not None and n_train < len(y):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(y))[:n_train])
@@ -114,6 +109,35 @@ def train(
     report_written(checkpoint, weights)
 
 
+def read_objective(what: dict[str, Any]) -> Objective:
+    """The objective that :data:`objective_options` describe; they are taken out of ``what``.
+
+    Raises
+    ------
+    click.UsageError, ValueError
+        As :func:`make_objective`; settings of ``--data-dependent`` without it.
+    """
+    from convexpoison.neural.training.objectives import DataDependent
+
+    own, options = {name: what.pop(name) for name in _OWN}, what.pop("options")
+    aim = make_objective(what.pop("objective"), own, options)
+    settings, data_dependent = what.pop("sigma_options"), what.pop("data_dependent")
+    if not data_dependent:
+        if settings:
+            raise click.UsageError("--sigma-option goes with --data-dependent")
+        return aim
+    return DataDependent(aim, **read_settings(settings, DataDependent, "--data-dependent", flag="--sigma-option"))
+
+
+def read_recipe(what: dict[str, Any]) -> Recipe:
+    """The recipe that :data:`recipe_options` describe; they are taken out of ``what``."""
+    from convexpoison.neural.training.fit import Recipe, flip_and_crop
+
+    names = [name for name in inspect.signature(Recipe).parameters if name in what and name != "augment"]
+    how = {name: what.pop(name) for name in names}
+    return Recipe(**how, augment=flip_and_crop if what.pop("augment") else None)
+
+
 def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> Objective:
     """The objective of that name with its settings.
 
@@ -136,9 +160,3 @@ def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> 
         raise click.UsageError(f"objective {name} needs --sigma, the noise in training, for example 0.25")
     made: Objective = kind(**given, **read_settings(options, kind, f"objective {name}", without=_OWN))
     return made
-
-
-def _with_own_sigmas(aim: Objective, options: tuple[str, ...]) -> Objective:
-    from convexpoison.neural.training.objectives import DataDependent
-
-    return DataDependent(aim, **read_settings(options, DataDependent, "--data-dependent", flag="--sigma-option"))

@@ -45,6 +45,8 @@ class Dataset:
     description : str
         What it is and where it comes from.
     feature_names : tuple of str or None
+    image_shape : (height, width) or None
+        Of a row, where the rows are images.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Dataset:
     space: Space
     description: str
     feature_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, int] | None = None
 
     @property
     def train(self) -> tuple[Any, np.ndarray]:
@@ -147,7 +150,8 @@ def _pair(name: str, data_home: Home) -> Dataset:
     (X_train, y_train), (X_test, y_test) = part("train"), part("test")
     space = Space.box(0.0, 1.0, X_train.shape[1])
     description = f"{title}, class {classes[0]} against {classes[1]}, pixels in [0, 1]"
-    return Dataset(name, X_train, y_train, X_test, y_test, space, description)
+    side = round(X_train.shape[1] ** 0.5)
+    return Dataset(name, X_train, y_train, X_test, y_test, space, description, image_shape=(side, side))
 
 
 def _digits(classes: tuple[int, int]) -> Arrays:

@@ -87,6 +87,14 @@ def load_images(name: str, *, data_home: Home = None) -> Images:
     return Images(name, X["train"], y["train"], X["test"], y["test"], words)
 
 
+def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
+    """The names of the data sets, each with whether its files are on this machine (unchecked)."""
+    files: dict[str, tuple[str, ...]] = {name: (f"{name}.npz",) for name in NAMES if name != "digits"}
+    files["cifar10"] = ("cifar10.npz", "cifar10_subset.npz")
+    here = {name: any(locate(file, data_home) is not None for file in either) for name, either in files.items()}
+    return [(name, here.get(name, True)) for name in NAMES]
+
+
 def _channels_first(images: np.ndarray) -> np.ndarray:
     images = images.astype(np.float32)
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))

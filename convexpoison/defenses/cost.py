@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 from convexpoison.data import TrainingData
 from convexpoison.defenses.filters import Filter
 from convexpoison.difference import Question, answer
+from convexpoison.display.bracket import plot_brackets
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.door import read_scenario
-from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
 from convexpoison.mass.by_label import Point, least_mass_by_label
 from convexpoison.mass.problem import MassProblem
@@ -26,7 +27,7 @@ _WHOLE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class FilterCost:
+class FilterCost(Shown):
     """What a target costs without and with a filter.
 
     Attributes
@@ -70,8 +71,26 @@ class FilterCost:
 
     def to_frame(self) -> Any:
         """One row, as a pandas DataFrame."""
-        pandas = optional_import("pandas", "frame", "a table")
-        return pandas.DataFrame([self.to_dict()])
+        return frame_of([self.to_dict()], "FilterCost.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return {
+            "filter": f"{self.filter}, percentile {self.percentile:g}",
+            "points without the filter": _bracket(self.bound, self.n_points),
+            "points with it": _bracket(self.bound_filtered, self.n_points_filtered),
+            "ratio": self.ratio,
+            "points of the unaware attack that it drops": self.n_caught,
+            "clean rows that it drops": self.n_clean_dropped,
+        }
+
+    def plot(self, ax: Any = None) -> Any:
+        """Both brackets; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        rows = {
+            "no filter": (self.bound, self.n_points),
+            f"{self.filter} {self.percentile:g} %": (self.bound_filtered, self.n_points_filtered),
+        }
+        return plot_brackets(rows, ax, title="What the filter costs the attacker")
 
 
 def filter_cost(
@@ -182,6 +201,11 @@ def _retrained(problem: MassProblem, attack: tuple[_Copies, ...]) -> LinearModel
 
 def _passes(space: Space, point: FloatArray) -> bool:
     return bool(space.contains(point[None])[0])
+
+
+def _bracket(bound: float, n_points: int | None) -> str:
+    told = f"at least {ceil(bound):,}" if np.isfinite(bound) else "no number is enough"
+    return told + ("" if n_points is None else f", {n_points:,} are enough")
 
 
 # -------------------------------------------------------------------- rules

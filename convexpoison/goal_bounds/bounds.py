@@ -17,9 +17,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from convexpoison.bounds import facts_of
 from convexpoison.data import check_rows
+from convexpoison.display.bracket import plot_brackets
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goal_bounds.certificate import GoalCertificate, certify_goal
 from convexpoison.goal_bounds.fit import GoalFitter
+from convexpoison.goal_bounds.robustness import Robustness
 from convexpoison.goal_bounds.search import Search, Stretch
 from convexpoison.goals import Flip, Misclassify
 from convexpoison.losses import FloatArray
@@ -29,7 +33,7 @@ from convexpoison.victim import Victim
 
 
 @dataclass(frozen=True, eq=False)
-class GoalBound:
+class GoalBound(Shown):
     """No attack with fewer than ``n_points`` added points reaches the goal.
 
     Attributes
@@ -85,6 +89,19 @@ class GoalBound:
             "method": self.method,
             "seconds": self.seconds,
         }
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        aim = "one prediction changes" if isinstance(self.goal, Flip) else "all of a set of rows are wrong"
+        return facts_of(self, "reaches the goal", {"goal": aim, "found by": self.method, "seconds": self.seconds})
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame."""
+        return frame_of([self.to_dict()], "GoalBound.to_frame")
+
+    def plot(self, ax: Any = None) -> Any:
+        """What is proven not to be enough; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        return plot_brackets({"goal": (self.value, None)}, ax, title="How many points does it take?")
 
     def __repr__(self) -> str:
         return f"GoalBound({self.value:.6g}, certified={self.certified}, method={self.method!r})"
@@ -148,45 +165,6 @@ def goal_bound(
         return _bound(search, goal.bind(search.clean), rounds, start)
 
 
-@dataclass(frozen=True, eq=False)
-class Robustness:
-    """How many added points the predictions of a set of rows survive at least.
-
-    Attributes
-    ----------
-    n_points : int array of shape (n_rows,)
-        With fewer points than this the row's prediction cannot be changed.
-    values : array of shape (n_rows,)
-        The bounds before they are rounded up.
-    margins : array of shape (n_rows,)
-        Distance of the row's score from 0 under the clean model, in units of the score.
-    predictions : array of shape (n_rows,)
-        What the clean model says.
-    certified : bool
-        Whether every value is that of a certificate, as in :func:`goal_bound`; the certificates themselves are not kept.
-    seconds : float
-    """
-
-    n_points: np.ndarray
-    values: FloatArray
-    margins: FloatArray
-    predictions: np.ndarray
-    certified: bool
-    seconds: float
-
-    def curve(self) -> tuple[np.ndarray, FloatArray]:
-        """See :func:`robustness_curve`."""
-        return robustness_curve(self.n_points)
-
-    def to_frame(self) -> Any:
-        """One row a prediction, as a pandas DataFrame."""
-        from convexpoison.errors import optional_import
-
-        pandas = optional_import("pandas", "frame", "to_frame")
-        columns = ("n_points", "values", "margins", "predictions")
-        return pandas.DataFrame({name: getattr(self, name) for name in columns})
-
-
 def certified_robustness(
     X: Any,
     victim: Victim,
@@ -231,33 +209,6 @@ def certified_robustness(
         certified=all(part[1] for part in done),
         seconds=perf_counter() - start,
     )
-
-
-def robustness_curve(n_points: Any) -> tuple[np.ndarray, FloatArray]:
-    """Numbers of added points, and the fraction of rows whose prediction survives that many.
-
-    Parameters
-    ----------
-    n_points : int array of shape (n_rows,)
-        With fewer points than this a row's prediction cannot be changed.
-
-    Returns
-    -------
-    n : int array
-        0 and every number at which the fraction falls.
-    fraction : array of the same shape
-        Never rising.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows.
-    """
-    least = np.sort(np.asarray(n_points).ravel())
-    if not least.size:
-        raise ValueError("a curve needs at least one row")
-    n = np.unique(np.append(0, least))
-    return n, 1.0 - np.searchsorted(least, n, side="right") / least.size
 
 
 def _bounds_of(search: Search, rows: Any, rounds: int) -> tuple[FloatArray, bool]:

@@ -6,18 +6,20 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convexpoison.data import Classes
+from convexpoison.files import read_npz
 from convexpoison.spaces import OneHot, Space
 from convexpoison.victim import Victim
 
 _FORMAT = 1
 Arrays = dict[str, np.ndarray]
-UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, EOFError)
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, EOFError, zlib.error)
 """What reading a file that is not a certificate may end with."""
 
 
@@ -57,8 +59,7 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
 
 def read_arrays(path: str | os.PathLike[str]) -> Arrays:
     """What the file holds."""
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    return read_npz(path)
 
 
 def kind_and_words(arrays: Arrays) -> tuple[str, dict[str, Any]]:

@@ -118,6 +118,13 @@ class Claim(ABC):
             f"points: {', '.join(sorted(space.parts))} {ends}, {carried}"
         )
 
+    @property
+    def sentence(self) -> str:
+        """What the certificate claims, in words."""
+        if math.isinf(self.value):
+            return f"no number of added points is enough {self._purpose}"
+        return f"at least {self.n_points:,.0f} added points are needed {self._purpose}"
+
     def _rows(self, data: Any, sample_weight: ArrayLike | None) -> TrainingData:
         rows = TrainingData.from_user(
             data,

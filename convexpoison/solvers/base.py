@@ -20,11 +20,13 @@ class Capabilities:
         None: every loss that is continuously differentiable, and the hinge.
     parts : parts of a :class:`~convexpoison.spaces.Space` that it understands
     automatic : whether ``solver="auto"`` may choose it
+    licensed : whether it needs a licence of its maker
     """
 
     losses: frozenset[str] | None
     parts: frozenset[str]
     automatic: bool = True
+    licensed: bool = False
 
     def missing(self, question: Question) -> list[str]:
         """What the question has that the backend cannot take, in words; empty if it can answer."""

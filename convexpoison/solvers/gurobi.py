@@ -179,6 +179,7 @@ BACKEND = LinearBackend(
         losses=None,
         parts=frozenset({"box", "integer", "one_hot", "slab", "ball"}),
         automatic=False,
+        licensed=True,
     ),
     solve=_solve_in,
 )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convexpoison.display.heat_map import plot_heat_map
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.errors import optional_import
 from convexpoison.files import whole_file
 from convexpoison.result import AttackResult
@@ -18,7 +20,7 @@ _OWN = ("random_state", "status", "error", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
-class SweepResult:
+class SweepResult(Shown):
     """What became of the tasks of a sweep.
 
     Attributes
@@ -41,6 +43,16 @@ class SweepResult:
         parts = [("finished", self._with("ok")), ("failed", self.failed), ("pending", self.pending)]
         told = ", ".join(f"{len(records)} {name}" for name, records in parts if records or name == "finished")
         return f"SweepResult({len(self)} tasks: {told})"
+
+    def facts(self) -> Facts:
+        """What became of the tasks."""
+        return {
+            "tasks": len(self),
+            "finished": len(self._with("ok")),
+            "failed": len(self.failed),
+            "pending": len(self.pending),
+            "seconds of all tasks": sum(record.seconds or 0.0 for record in self.records),
+        }
 
     @property
     def failed(self) -> tuple[Record, ...]:
@@ -100,13 +112,12 @@ class SweepResult:
         MissingDependencyError
             If pandas is not installed.
         """
-        pandas = optional_import("pandas", "frame", "SweepResult.to_frame")
         params = [_flat(record.params) for record in self.records]
         taken = {*_OWN, *(name for row in params for name in row)}
         rows = [row | self._row(record, taken) for row, record in zip(params, self.records, strict=True)]
         columns = dict.fromkeys(name for row in params for name in row)
         columns |= dict.fromkeys(name for row in rows for name in row if name not in _OWN)
-        return pandas.DataFrame(rows, columns=[*columns, *_OWN])
+        return frame_of(rows, "SweepResult.to_frame").reindex(columns=[*columns, *_OWN])
 
     def _row(self, record: Record, taken: set[str]) -> dict[str, Any]:
         result = {name: value for name, value in (record.result or {}).items() if name != "provenance"}
@@ -130,11 +141,34 @@ class SweepResult:
         with whole_file(Path(path)) as file:
             frame.to_parquet(file, index=False)
 
-    def plot(self, x: str, y: str, value: str = "n_points", *, ax: Any = None) -> Any:
-        """A heat map of a value over two parameters; see :func:`convexpoison.sweeps.plot.heat_map`."""
-        from convexpoison.sweeps.plot import heat_map
+    def plot(self, x: str | None = None, y: str | None = None, value: str = "n_points", *, ax: Any = None) -> Any:
+        """A heat map of a value over two parameters; see :func:`convexpoison.display.heat_map.plot_heat_map`.
 
-        return heat_map(self.to_frame(), x, y, value, ax)
+        Parameters
+        ----------
+        x, y : str, optional
+            Columns of :meth:`to_frame`; where not given the first parameters that take several values, or any.
+        value : str
+        ax : matplotlib Axes, optional
+
+        Raises
+        ------
+        ValueError
+            A column that does not exist or holds no numbers; tasks that have fewer than two parameters.
+        MissingDependencyError
+            If pandas or matplotlib is not installed.
+        """
+        names = [name for name in self.varied() if name not in (x, y)]
+        chosen = [name or (names.pop(0) if names else None) for name in (x, y)]
+        if None in chosen:
+            raise ValueError("a heat map needs two parameters, and the tasks of this sweep have fewer")
+        return plot_heat_map(self.to_frame(), str(chosen[0]), str(chosen[1]), value, ax)
+
+    def varied(self) -> list[str]:
+        """Names of the parameters, those that take several values first, as :meth:`to_frame` has them."""
+        rows = [_flat(record.params) for record in self.records]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return sorted(names, key=lambda name: len({str(row.get(name)) for row in rows}) == 1)
 
 
 def _flat(entries: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison.data import TrainingData
+from convexpoison.display.images import Shape, plot_points
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import rows_asked
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
@@ -25,7 +27,7 @@ _HELD_OUT = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class Candidate(Shown):
     """A target made by flipping labels.
 
     Attributes
@@ -47,6 +49,29 @@ class Candidate:
     n_flipped: int
     copies: int
     quantile: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, without the model, for JSON."""
+        names = ("error", "clean_loss", "n_flipped", "copies", "quantile")
+        return {name: getattr(self, name) for name in names}
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return {
+            "error": self.error,
+            "loss on the clean rows": self.clean_loss,
+            "rows flipped": self.n_flipped,
+            "copies of each": self.copies,
+            "quantile of the margins": self.quantile,
+        }
+
+    def to_frame(self) -> Any:
+        """One row, as a pandas DataFrame."""
+        return frame_of([self.to_dict()], "Candidate.to_frame")
+
+    def plot(self, ax: Any = None, *, shape: Shape | None = None) -> Any:
+        """The coefficients of the model, as an image of that shape, or as a row in colours."""
+        return plot_points(self.model.coef[None], ["coef"], ax, shape=shape)
 
 
 def label_flip(

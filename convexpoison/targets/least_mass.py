@@ -22,6 +22,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison.bounds import BoundProblem
+from convexpoison.display.curves import plot_curves
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
@@ -34,7 +36,7 @@ from convexpoison.victim import Victim
 
 
 @dataclass(frozen=True, eq=False)
-class LeastMassTarget:
+class LeastMassTarget(Shown):
     """A target, and poison that makes the victim learn it.
 
     Attributes
@@ -76,6 +78,29 @@ class LeastMassTarget:
     def n_points(self) -> int:
         """Poison points, copies counted."""
         return int(self.counts.sum())
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return {
+            "poison points": self.n_points,
+            "distinct": len(self.counts),
+            "certified: this model needs at least": self.bound,
+            "least mass found for this model": self.mass,
+            "share of the goal's rows that are wrong": self.error,
+            "loss on the clean rows": self.clean_loss,
+            "seconds": self.seconds,
+        }
+
+    def to_frame(self) -> Any:
+        """The history as a pandas DataFrame."""
+        return frame_of(self.history, "LeastMassTarget.to_frame")
+
+    def plot(self, ax: Any = None) -> Any:
+        """Numbers of points in the order in which they were tried, and which of them reached the goal."""
+        tried, reached = self.history["n_points"], self.history["reached"] > 0
+        curves = {"tried": tried, "reached the goal": np.where(reached, tried, np.nan)}
+        attempts, title = np.arange(1, len(tried) + 1), "Search for the fewest points"
+        return plot_curves(attempts, curves, ax, xlabel="attempt", ylabel="poison points", title=title)
 
 
 def least_mass(

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from convexpoison.data import TrainingData
 from convexpoison.datasets import Dataset
 from convexpoison.goal_bounds.barrier import Barrier, Ground
-from convexpoison.goal_bounds.bounds import GoalBound, certified_robustness, goal_bound, robustness_curve
+from convexpoison.goal_bounds.bounds import GoalBound, certified_robustness, goal_bound
 from convexpoison.goal_bounds.certificate import GoalCertificate
 from convexpoison.goal_bounds.fit import support
 from convexpoison.goal_bounds.proof import Proof
+from convexpoison.goal_bounds.robustness import robustness_curve
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.losses import get_loss
 from convexpoison.model import LinearModel
@@ -379,7 +380,8 @@ def test_the_curve_falls_from_all_to_none(digits: Dataset) -> None:
     victim = Victim("hinge", C_R=0.05)
     one, two = (certified_robustness(digits.X_test[:4], victim, digits.train, digits.space, n_jobs=k) for k in (1, 2))
     assert one.values == pytest.approx(two.values, rel=5e-3)
-    assert (np.diff(one.curve()[1]) < 0).all()
+    assert (np.diff(one.curve().fraction) < 0).all()
+    assert list(one.to_frame().columns) == ["n_points", "values", "margins", "predictions"]
     with pytest.raises(ValueError, match="at least one row"):
         robustness_curve([])
 

@@ -153,7 +153,7 @@ def test_what_training_refuses(folder: Path) -> None:
     [
         (("--network", "lenett"), "unknown network 'lenett'"),
         (("--network", "no_such_module:make"), "cannot be imported"),
-        (("--network", "networks_of_the_user:tall"), "has no function 'tall'"),
+        (("--network", "networks_of_the_user:tall"), "has no object 'tall'"),
         (("--network", "networks_of_the_user:number"), "must return a torch.nn.Module"),
         (("--dataset", "letters"), "unknown images 'letters'"),
         (("--device", "abacus"), "--device abacus"),

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convexpoison.errors import optional_import
+from convexpoison.display.axes import BLUE, axes_or_new
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray
 from convexpoison.neural.smoothing import inputs
 from convexpoison.neural.smoothing.classifier import SmoothedClassifier
@@ -18,7 +19,7 @@ from convexpoison.neural.smoothing.sampling import stream_seed
 
 
 @dataclass(frozen=True, eq=False)
-class Distortion:
+class Distortion(Shown):
     """The least distortion, among those tried, with which the attack succeeded.
 
     Attributes
@@ -48,7 +49,12 @@ class Distortion:
 
     def to_frame(self) -> Any:
         """One row an image, as a pandas DataFrame."""
-        return optional_import("pandas", "frame", "Distortion.to_frame").DataFrame({"distortion": self.distortion})
+        return frame_of({"distortion": self.distortion}, "Distortion.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        mean = self.mean
+        return {"images": len(self.distortion), "attacked with success": self.success, "mean l2 distortion": mean}
 
     def plot(self, ax: Any = None) -> Any:
         """Share of images that withstand the attack, against its budget.
@@ -58,13 +64,9 @@ class Distortion:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        if ax is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
-                figsize=(6.0, 4.2), layout="constrained"
-            )
-            ax = figure.subplots()
+        ax = axes_or_new(ax)
         budgets = np.concatenate([[0.0], self.eps])
-        ax.step(budgets, [(self.distortion > e).mean() for e in budgets], where="post", color="#0072B2")
+        ax.step(budgets, [(self.distortion > e).mean() for e in budgets], where="post", color=BLUE)
         ax.set(xlabel="l2 distortion", ylabel="accuracy under attack", ylim=(0.0, 1.0), xlim=(0.0, None))
         ax.grid(visible=True, alpha=0.3)
         return ax

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from convexpoison.errors import optional_import
+from convexpoison.display.curves import plot_shares
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray
 from convexpoison.neural.evaluation.records import COLUMNS, RecordWriter, read_records
 
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from convexpoison.neural.smoothing.classifier import SmoothedClassifier
     from convexpoison.neural.smoothing.memory import MemoryClassifier
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """Certified predictions beside the true labels.
 
     Attributes
@@ -117,12 +116,18 @@ class Evaluation:
             "idx": self.idx, "label": self.label, "predict": self.prediction, "radius": self.radius,
             "correct": self.correct.astype(np.int64), "time": self.seconds, "sigma": self.sigma, "n": self.n,
         }  # fmt: skip
-        pandas = optional_import("pandas", "frame", "Evaluation.to_frame")
-        return pandas.DataFrame({name: v for name, v in columns.items() if len(v) == len(self)})
+        return frame_of({name: v for name, v in columns.items() if len(v) == len(self)}, "Evaluation.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        told: Facts = {"images": len(self), "average certified radius": self.acr, "abstentions": self.abstentions}
+        largest = float(self.radius.max(initial=0.0))
+        radii = [r for r in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0) if r <= largest]
+        return told | {f"certified accuracy at radius {r:g}": float(self.certified_accuracy(r)) for r in radii}
 
 
 @dataclass(frozen=True, eq=False)
-class CertifiedAccuracy:
+class CertifiedAccuracy(Shown):
     """Curves of certified accuracy over common radii.
 
     Attributes
@@ -141,9 +146,15 @@ class CertifiedAccuracy:
 
     def to_frame(self) -> Any:
         """One row a radius, one column a curve, as a pandas DataFrame."""
-        return optional_import("pandas", "frame", "CertifiedAccuracy.to_frame").DataFrame(
-            {"radius": self.radii, **self.accuracy}
-        )
+        return frame_of({"radius": self.radii, **self.accuracy}, "CertifiedAccuracy.to_frame")
+
+    def facts(self) -> Facts:
+        """The certified accuracy of each curve at four of its radii."""
+        places = np.unique(np.linspace(0, len(self.radii) - 1, 4).round().astype(int))
+        return {
+            name: {f"at radius {self.radii[i]:.3g}:": float(accuracy[i]) for i in places}
+            for name, accuracy in self.accuracy.items()
+        }
 
     def plot(self, ax: Any = None) -> Any:
         """Certified accuracy against radius.
@@ -162,17 +173,7 @@ class CertifiedAccuracy:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        if ax is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
-                figsize=(6.0, 4.2), layout="constrained"
-            )
-            ax = figure.subplots()
-        for i, (name, accuracy) in enumerate(self.accuracy.items()):
-            ax.plot(self.radii, accuracy, color=_COLOURS[i % len(_COLOURS)], label=name)
-        ax.set(xlabel="radius", ylabel="certified accuracy", ylim=(0.0, 1.0), xlim=(0.0, None))
-        ax.grid(visible=True, alpha=0.3)
-        ax.legend(frameon=False)
-        return ax
+        return plot_shares(self.radii, self.accuracy, ax, xlabel="radius", ylabel="certified accuracy")
 
 
 def certified_accuracy_curves(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexpoison.errors import optional_import
+from convexpoison.display.axes import BLUE, new_figure
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.files import write_npz
 from convexpoison.losses import FloatArray
 
@@ -22,11 +23,10 @@ _PANELS = (
     ("distance", "Euclidean distance to the target"),
     ("target_accuracy", "test accuracy on the target class"),
 )
-_BLUE = "#0072B2"
 
 
 @dataclass(frozen=True, eq=False)
-class ModelTargetedPoison:
+class ModelTargetedPoison(Shown):
     """The chosen images, and how the network came nearer to its target.
 
     Attributes
@@ -68,7 +68,13 @@ class ModelTargetedPoison:
 
     def to_frame(self) -> Any:
         """The trace as a pandas DataFrame."""
-        return optional_import("pandas", "frame", "ModelTargetedPoison.to_frame").DataFrame(self.trace)
+        return frame_of(self.trace, "ModelTargetedPoison.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words, before and after."""
+        ends = {words: (self.trace[name][0], self.trace[name][-1]) for name, words in _PANELS}
+        told = {f"{words}, clean -> poisoned": f"{a:.4g} -> {b:.4g}" for words, (a, b) in ends.items()}
+        return {"poison images": self.n_points, **told, "stopped because": self.stop_reason}
 
     def plot(self, axes: Any = None) -> Any:
         """Loss difference, distance and accuracy against the number of points (MTP, Figure 19).
@@ -82,10 +88,9 @@ class ModelTargetedPoison:
         array of three Axes
         """
         if axes is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure((13.0, 3.8), layout="constrained")
-            axes = figure.subplots(1, 3)
+            axes = new_figure(13.0, 3.8).subplots(1, 3)
         for ax, (name, words) in zip(axes, _PANELS, strict=True):
-            ax.plot(self.trace["n_points"], self.trace[name], color=_BLUE)
+            ax.plot(self.trace["n_points"], self.trace[name], color=BLUE)
             ax.set(xlabel="poison points added", title=words)
             ax.grid(visible=True, alpha=0.3)
         return axes

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from convexpoison import __version__
-from convexpoison.errors import optional_import
+from convexpoison.display.axes import new_figure
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.files import write_npz
 from convexpoison.losses import FloatArray
 
@@ -23,7 +24,7 @@ _PLAIN = ("method", "eps", "norm", "stop_reason", "seconds", "provenance")
 
 
 @dataclass(frozen=True, eq=False)
-class PoisonResult:
+class PoisonResult(Shown):
     """Poison images, each in the place of a training image.
 
     Attributes
@@ -112,12 +113,24 @@ class PoisonResult:
 
     def to_frame(self) -> Any:
         """One row a poison image, as a pandas DataFrame."""
-        return optional_import("pandas", "frame", "PoisonResult.to_frame").DataFrame(
-            {
-                "base_index": self.base_indices, "base_label": self.base_labels, "label": self.labels,
-                "linf": self.distances("linf"), "l2": self.distances("l2"),
-            }
-        )  # fmt: skip
+        columns = {
+            "base_index": self.base_indices, "base_label": self.base_labels, "label": self.labels,
+            "linf": self.distances("linf"), "l2": self.distances("l2"),
+        }  # fmt: skip
+        return frame_of(columns, "PoisonResult.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        return {
+            "poison images": self.n_points,
+            "training images in all": len(self.train_indices),
+            "method": self.method,
+            f"allowed {self.norm} distance": self.eps,
+            "largest distance from a base image": float(self.distances(self.norm).max(initial=0.0)),
+            "labels changed": int((self.labels != self.base_labels).sum()),
+            "stopped because": self.stop_reason,
+            "seconds": self.seconds,
+        }
 
     def plot(self, n: int = 8, axes: Any = None) -> Any:
         """Clean images above, poisoned ones below (PACD, Fig. 5).
@@ -139,10 +152,7 @@ class PoisonResult:
         """
         n = min(n, len(self.images))
         if axes is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
-                figsize=(1.1 * n, 2.4), layout="constrained"
-            )
-            axes = figure.subplots(2, n, squeeze=False)
+            axes = new_figure(1.1 * n, 2.4).subplots(2, n, squeeze=False)
         for row, images in zip(axes, (self.base_images, self.images), strict=True):
             for ax, image in zip(row, images[:n], strict=True):
                 ax.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0.0, vmax=1.0)

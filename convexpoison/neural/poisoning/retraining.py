@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convexpoison.errors import optional_import
+from convexpoison.display.curves import plot_values
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray
 from convexpoison.neural.evaluation.distortion import pgd_distortion
 from convexpoison.neural.evaluation.evaluate import evaluate
@@ -20,7 +21,7 @@ from convexpoison.neural.training.victim import NeuralVictim
 
 
 @dataclass(frozen=True, eq=False)
-class Retraining:
+class Retraining(Shown):
     """Networks trained from scratch, one a seed, measured on test images of the target class.
 
     Attributes
@@ -49,9 +50,20 @@ class Retraining:
 
     def to_frame(self) -> Any:
         """One row a seed, as a pandas DataFrame."""
-        pandas = optional_import("pandas", "frame", "Retraining.to_frame")
         names = ("seeds", "acr", "aca", "accuracy", "distortion")
-        return pandas.DataFrame({name.removesuffix("s"): getattr(self, name) for name in names})
+        return frame_of({name.removesuffix("s"): getattr(self, name) for name in names}, "Retraining.to_frame")
+
+    def facts(self) -> Facts:
+        """Means and standard deviations over the seeds."""
+        told = {"average certified radius": self.acr, "approximate certified accuracy": self.aca}
+        told |= {"accuracy of the network": self.accuracy, "mean distortion of attacks": self.distortion}
+        means = {name: _spread(values) for name, values in told.items() if np.isfinite(values).all()}
+        return {"networks": len(self.acr), "test images of the class": self.n_images, "sigma": self.sigma, **means}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Every network's numbers, and their means."""
+        told = {"certified radius": self.acr, "certified accuracy": self.aca, "accuracy": self.accuracy}
+        return plot_values(told, ax, title=f"{len(self.acr)} networks, {self.n_images} images of the class")
 
     def __str__(self) -> str:
         return f"ACR {_spread(self.acr)}, ACA {_spread(100.0 * self.aca)} % ({len(self.acr)} seeds, {self.n_images} images)"

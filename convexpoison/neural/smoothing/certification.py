@@ -7,21 +7,43 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.errors import optional_import
+from convexpoison.display.curves import plot_shares, survival
+from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray
 
 
-class Rows:
+class Rows(Shown):
     """One entry an image in every array."""
 
+    prediction: np.ndarray
+    radius: FloatArray
+    norm: int
+    alpha: float
+
     def __len__(self) -> int:
-        return len(self.prediction)  # type: ignore[attr-defined]
+        return len(self.prediction)
 
     def to_frame(self) -> Any:
         """One row an image, as a pandas DataFrame."""
-        pandas = optional_import("pandas", "frame", f"{type(self).__name__}.to_frame")
         columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        return pandas.DataFrame({name: v for name, v in columns.items() if isinstance(v, np.ndarray)})
+        arrays = {name: v for name, v in columns.items() if isinstance(v, np.ndarray)}
+        return frame_of(arrays, f"{type(self).__name__}.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        answered = self.prediction != -1
+        return {
+            "images": len(self),
+            "without an answer": int((~answered).sum()),
+            f"mean l{self.norm} radius of the others": float(self.radius[answered].mean()) if answered.any() else None,
+            "each wrong with probability at most": self.alpha,
+        }
+
+    def plot(self, ax: Any = None) -> Any:
+        """The share of images that are certified with at least a radius, whatever their labels."""
+        return plot_shares(
+            *survival(self.radius, self.prediction != -1), ax, xlabel=f"l{self.norm} radius", ylabel="share of images"
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -17,22 +17,9 @@ from sklearn.svm import LinearSVC
 import convexpoison as cp
 from convexpoison.cli.commands import main
 from convexpoison.datasets import Dataset
+from tests.cli.command import refused, run
 
 DIGITS = ("--dataset", "digits_17")
-
-
-def run(*arguments: Any, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
-
-
-def refused(*arguments: Any) -> str:
-    """The sentence with which a command refuses; nothing on standard output, no traceback."""
-    result = run(*arguments, status=2)
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    return result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -188,15 +175,30 @@ def test_without_pandas_the_extra_is_named(rows: Path, monkeypatch: pytest.Monke
 def test_info() -> None:
     facts = json.loads(run("info", "--json").stdout)
     assert facts["convexpoison"] and facts["packages"]["numpy"] == np.__version__
-    assert facts["solvers"]["polygon"] is True
-    assert facts["data"]["digits_17"] is True
-    assert "gurobi_licence" not in facts
-    assert "digits_17" in run("info").stdout
+    polygon, gurobi = facts["solvers"]["polygon"], facts["solvers"]["gurobi"]
+    assert polygon["installed"] is True and polygon["licence"] == "none needed" and "hinge" in polygon["losses"]
+    assert gurobi["licence"] in ("not asked (--licences)", "not installed") and gurobi["automatic"] is False
+    assert facts["data"]["digits_17"] is True and facts["images"]["digits"] is True
+    words = run("info").stdout
+    assert "digits_17" in words and "licence: none needed" in words and "only by name (--solver gurobi)" in words
+
+
+def test_info_names_the_extra_of_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    def version(package: str) -> str:
+        if package == "numba":
+            raise metadata.PackageNotFoundError(package)
+        return metadata.version(package)
+
+    monkeypatch.setattr("convexpoison.cli.info.version", version)
+    assert "not installed: pip install 'convexpoison[fast]'" in run("info").stdout
 
 
 @pytest.mark.gurobi
 def test_info_tells_the_state_of_the_licence_when_asked() -> None:
-    assert json.loads(run("info", "--licences", "--json").stdout)["gurobi_licence"]
+    told = json.loads(run("info", "--licences", "--json").stdout)["solvers"]["gurobi"]
+    assert told["installed"] and "not asked" not in told["licence"] and told["licence"]
 
 
 @pytest.mark.slow

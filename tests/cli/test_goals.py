@@ -12,27 +12,15 @@ from typing import Any, Literal
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 import convexpoison as cp
 from convexpoison.cli.commands import main
 from convexpoison.cli.settings import read_settings
 from convexpoison.datasets import Dataset
+from tests.cli.command import refused, run
 
 DIGITS = ("--dataset", "digits_17", "--loss", "logistic", "--C", 1)
 QUICK = ("--option", "iterations=3", "--option", "clean_iterations=3")
-
-
-def run(*arguments: Any, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
-
-
-def refused(*arguments: Any) -> str:
-    result = run(*arguments, status=2)
-    assert result.stdout == "" and "Traceback" not in result.stderr
-    return result.stderr
 
 
 @pytest.fixture

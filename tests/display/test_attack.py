@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convexpoison.display import plot_attack
+from convexpoison.display.attack import plot_attack
 from convexpoison.errors import MissingDependencyError
 
 matplotlib_figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed (extra 'plot')")

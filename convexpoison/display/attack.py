@@ -1,24 +1,36 @@
-"""Plots of an attack: how it converges, and between which numbers of points the answer lies.
-
-Figures are made without pyplot, so that saving one needs neither a display nor a choice of matplotlib's backend.
-"""
+"""How an attack converges, and between which numbers of points the answer lies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from convexpoison.errors import optional_import
-
-if TYPE_CHECKING:
-    from convexpoison.result import AttackResult
-
-# Okabe and Ito's colours, which stay apart under every common colour blindness.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+from convexpoison.display.axes import BLUE, GREEN, GREY, ORANGE, marker, new_figure
 
 
-def plot_attack(result: AttackResult, ax: Any = None) -> Any:
+class _HasPoints(Protocol):
+    @property
+    def n_points(self) -> float: ...
+
+
+class Run(Protocol):
+    """What a picture needs of :class:`~convexpoison.result.AttackResult`, which has the words on it."""
+
+    @property
+    def history(self) -> Mapping[str, Any]: ...
+    @property
+    def n_points(self) -> int: ...
+    @property
+    def bound(self) -> _HasPoints: ...
+    @property
+    def induced_bound(self) -> _HasPoints | None: ...
+    @property
+    def eps(self) -> float | None: ...
+
+
+def plot_attack(result: Run, ax: Any = None) -> Any:
     """Draw how an attack approached its target, and the bracket around the number of points needed.
 
     Parameters
@@ -40,23 +52,22 @@ def plot_attack(result: AttackResult, ax: Any = None) -> Any:
     if ax is not None:
         _draw_convergence(result, ax)
         return ax
-    figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(figsize=(11.0, 4.4), layout="constrained")
-    axes = figure.subplots(1, 2)
+    axes = new_figure(11.0, 4.4).subplots(1, 2)
     _draw_convergence(result, axes[0])
     _draw_bracket(result, axes[1])
     return axes
 
 
-def _draw_convergence(result: AttackResult, ax: Any) -> None:
+def _draw_convergence(result: Run, ax: Any) -> None:
     """Maximum loss difference against the number of points, on a logarithmic scale; accuracy on a second axis."""
     n_points = np.asarray(result.history["n_points"])
     difference = np.asarray(result.history["max_loss_difference"], dtype=np.float64)
     shown = difference > 0  # a difference of 0 has no place on a logarithmic axis
-    ax.plot(n_points[shown], difference[shown], color=_BLUE, label="maximum loss difference", **_marker(shown.sum()))
+    ax.plot(n_points[shown], difference[shown], color=BLUE, label="maximum loss difference", **marker(shown.sum()))
     if shown.any():
         ax.set_yscale("log")
     if result.eps is not None and result.eps > 0:
-        ax.axhline(result.eps, color=_GREY, linestyle="--", linewidth=1.2, label=f"eps = {result.eps:g}")
+        ax.axhline(result.eps, color=GREY, linestyle="--", linewidth=1.2, label=f"eps = {result.eps:g}")
     ax.set(title="Convergence to the target", xlabel="poison points added", ylabel="maximum loss difference")
     ax.grid(visible=True, which="major", alpha=0.3)
     handles, names = ax.get_legend_handles_labels()
@@ -64,41 +75,36 @@ def _draw_convergence(result: AttackResult, ax: Any) -> None:
     known = np.isfinite(accuracy)
     if known.any():
         right = ax.twinx()
-        right.plot(n_points[known], accuracy[known], color=_GREEN, linestyle="-.", linewidth=1.2, label="test accuracy")
-        right.set_ylabel("test accuracy", color=_GREEN)
+        right.plot(n_points[known], accuracy[known], color=GREEN, linestyle="-.", linewidth=1.2, label="test accuracy")
+        right.set_ylabel("test accuracy", color=GREEN)
         right.set_ylim(0.0, 1.02)
         handles, names = handles + right.get_lines(), [*names, "test accuracy"]
     # Below the panel: inside, it would hide one of the three lines.
     ax.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(names), frameon=False)
 
 
-def _draw_bracket(result: AttackResult, ax: Any) -> None:
+def _draw_bracket(result: Run, ax: Any) -> None:
     """The certified lower bound as it grew, and the number of points used, which closes the bracket from above."""
     n_points = np.asarray(result.history["n_points"])
     bound = np.asarray(result.history["lower_bound"], dtype=np.float64)
     known = np.isfinite(bound)  # it is infinite where the target is proven unattainable
     ax.plot(
-        n_points[known], bound[known], color=_BLUE, drawstyle="steps-post", label="lower bound, target, on the way",
-        **_marker(known.sum()),
+        n_points[known], bound[known], color=BLUE, drawstyle="steps-post", label="lower bound, target, on the way",
+        **marker(known.sum()),
     )  # fmt: skip
     final = result.bound.n_points
     if np.isfinite(final):
-        ax.axhline(final, color=_BLUE, linestyle=":", linewidth=1.8, label=f"lower bound, target: {final:,.0f}")
-    ax.axhline(result.n_points, color=_ORANGE, linewidth=1.8, label=f"used by this attack: {result.n_points:,}")
+        ax.axhline(final, color=BLUE, linestyle=":", linewidth=1.8, label=f"lower bound, target: {final:,.0f}")
+    ax.axhline(result.n_points, color=ORANGE, linewidth=1.8, label=f"used by this attack: {result.n_points:,}")
     title = "How many points does it take?"
     if result.induced_bound is not None:
         # The bracket is about the model that was induced; the target itself is reached only up to eps.
         lower = result.induced_bound.n_points
         label = f"lower bound, induced model: {lower:,.0f}"
-        ax.axhline(lower, color=_GREEN, linestyle="--", linewidth=1.8, label=label)
-        ax.axhspan(lower, result.n_points, color=_GREY, alpha=0.15, linewidth=0)
+        ax.axhline(lower, color=GREEN, linestyle="--", linewidth=1.8, label=label)
+        ax.axhspan(lower, result.n_points, color=GREY, alpha=0.15, linewidth=0)
         title += f" {lower:,.0f} to {result.n_points:,}"
     ax.set(title=title, xlabel="poison points added", ylabel="number of points")
     ax.set_ylim(bottom=0.0)
     ax.grid(visible=True, alpha=0.3)
     ax.legend(loc="lower right", framealpha=0.9)
-
-
-def _marker(n_shown: int) -> dict[str, Any]:
-    """A line of one or few points needs markers to be seen."""
-    return {"marker": "o", "markersize": 4} if n_shown < 12 else {}

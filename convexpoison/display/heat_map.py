@@ -1,4 +1,4 @@
-"""A heat map of what a sweep has found."""
+"""A heat map: a value over two parameters."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.errors import optional_import
+from convexpoison.display.axes import axes_or_new
 
 
-def heat_map(frame: Any, x: str, y: str, value: str, ax: Any = None) -> Any:
+def plot_heat_map(frame: Any, x: str, y: str, value: str, ax: Any = None) -> Any:
     """Draw the mean of a value over two parameters; a cell without any finished task stays empty.
 
     Parameters
@@ -42,8 +42,7 @@ def heat_map(frame: Any, x: str, y: str, value: str, ax: Any = None) -> Any:
     numbers = frame[value].dropna()
     if numbers.empty or not all(isinstance(number, (int, float, np.number)) for number in numbers):
         raise ValueError(f"the column {value!r} holds no numbers, or not only numbers; a heat map needs them")
-    if ax is None:
-        ax = optional_import("matplotlib.figure", "plot", "a plot").Figure(layout="constrained").subplots()
+    ax = axes_or_new(ax, 6.4, 4.8)
     shown = frame.loc[numbers.index, [x, y]].assign(value=numbers.astype(float))
     for name in (x, y):  # values of several kinds have no order
         if shown[name].map(type).nunique() > 1:

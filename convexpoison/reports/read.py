@@ -1,0 +1,94 @@
+"""Saved runs of any kind: attacks, certificates, stores of sweeps, records of certified images, poisons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convexpoison.proofs.certificate_file import UNREADABLE, Arrays, read_arrays
+from convexpoison.proofs.kinds import load_certificate
+from convexpoison.result import AttackResult
+
+if TYPE_CHECKING:
+    from convexpoison.proofs.claim import Claim
+
+_KINDS = "an attack, a certificate or a poison (.npz), the radii of certify (.tsv), or the folder of a sweep"
+
+
+def read_run(path: Path) -> Any:
+    """The result in a file, or in the folder of a sweep.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at that path.
+    ValueError
+        If it is not a run, or damaged; the message says what is wrong.
+    """
+    if path.is_dir():
+        from convexpoison.sweeps.result import SweepResult
+
+        return SweepResult.load(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is neither a file nor a folder; give {_KINDS}")
+    try:
+        return _reader(path)(path)
+    except (*UNREADABLE, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a run ({_words(error)}); give {_KINDS}") from error
+
+
+def claims_of(result: Any) -> dict[str, Claim]:
+    """The certificates of a result by their names: the bounds of an attack, or a bound's own."""
+    names = ("bound", "induced_bound") if isinstance(result, AttackResult) else ("",)
+    parts = {name or "certificate": getattr(result, name) if name else result for name in names}
+    return {name: part.certificate for name, part in parts.items() if getattr(part, "certificate", None) is not None}
+
+
+def claims_in(path: Path) -> dict[str, Claim]:
+    """What is to be proven in a file: a certificate, or the bounds of a saved attack.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or an attack whose bounds are the trivial 0 and have no certificate.
+    """
+    try:
+        is_attack = "history_n_points" in read_arrays(path)
+    except UNREADABLE:
+        is_attack = False  # what is wrong is said below
+    if not is_attack:
+        return {"certificate": load_certificate(path)}
+    claims = claims_of(AttackResult.load(path))
+    if not claims:
+        raise ValueError(f"{path} has no certificates: its bounds are the trivial 0, and there is nothing to verify")
+    return claims
+
+
+def _reader(path: Path) -> Callable[[Path], Any]:
+    """Who reads such a file."""
+    if path.suffix != ".npz":
+        from convexpoison.neural.evaluation.evaluate import Evaluation
+
+        return Evaluation.read
+    arrays = read_arrays(path)
+    if "history_n_points" in arrays:
+        return AttackResult.load
+    if "base_images" in arrays:
+        from convexpoison.neural.poisoning.result import PoisonResult
+
+        return PoisonResult.load
+    if _kind(arrays) == "model_targeted":
+        from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
+
+        return ModelTargetedPoison.load
+    return load_certificate
+
+
+def _kind(arrays: Arrays) -> Any:
+    return json.loads(str(arrays["meta"])).get("kind") if "meta" in arrays else None
+
+
+def _words(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
