@@ -25,9 +25,9 @@ copyright = author
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "mathml",
     "project_pages",
 ]
 exclude_patterns = ["_build", "_ext", "_templates", "gallery/**.ipynb", "gallery/**.py"]
@@ -42,6 +42,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the templates list them
 numpydoc_class_members_toctree = False
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "convexpoison"
 html_static_path = ["_static"]
@@ -53,9 +54,15 @@ html_theme_options: dict[str, Any] = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 4,
 }
-html_sidebars = {"index": []}
+html_sidebars: dict[str, list[str]] = {  # pages with none below them
+    page: []
+    for page in (
+        *("index", "gallery/five_minutes", "which_method", "theory", "neural", "scaling", "limits"),
+        *("command_line", "changelog"),
+    )
+}
 
 NEEDS = {
     "attack_a_spam_filter": "enron1.npz",
@@ -80,7 +87,8 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 600,
     "write_computation_times": False,
-    "image_scrapers": ("matplotlib", "unmanaged_figures"),
+    "image_scrapers": ("unmanaged_figures", "matplotlib"),
+    "capture_repr": ("_repr_html_",),
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,
     "plot_gallery": "True",
@@ -92,8 +100,8 @@ def _say_what_is_missing(app: Sphinx, docname: str, source: list[str]) -> None:
     name = docname.removeprefix("gallery/")
     if name in LACKING:
         source[0] += (
-            "\n.. note::\n\n   These pages were built without the data of this example: it is shown but was not executed. It needs "
-            f"``{LACKING[name]}`` in the folder that ``CONVEXPOISON_DATA`` names.\n"
+            "\n.. note::\n\n   This example is shown but was not executed, because its data were missing: "
+            f"it needs ``{LACKING[name]}`` in the folder that ``CONVEXPOISON_DATA`` names.\n"
         )
 
 

@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 
 X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(MinMaxScaler().fit_transform(X), y, random_state=0)
-svm = LinearSVC(loss="hinge", C=1.0, max_iter=100_000).fit(X_train, y_train)
+svm = LinearSVC(loss="hinge", C=1.0, max_iter=100_000, random_state=0).fit(X_train, y_train)
 print(f"test accuracy {svm.score(X_test, y_test):.3f}")
 
 # %%
@@ -30,7 +30,7 @@ print(f"test accuracy {svm.score(X_test, y_test):.3f}")
 
 rng = np.random.default_rng(0)
 wrong = np.where((y_train == 0) & (rng.random(y_train.size) < 1 / 3), 1, y_train)
-wanted = LinearSVC(loss="hinge", C=1.0, max_iter=100_000).fit(X_train, wrong)
+wanted = LinearSVC(loss="hinge", C=1.0, max_iter=100_000, random_state=0).fit(X_train, wrong)
 print(f"test accuracy of the attacker's model {wanted.score(X_test, y_test):.3f}")
 
 # %%
@@ -50,8 +50,8 @@ print(result.summary())
 axes = result.plot()
 
 # %%
-# Follow-the-leader, the default, comes within ``eps`` of the wanted model. ``method="optimal"`` reproduces it, with as few rows as
-# can be found:
+# Follow-the-leader, the default, comes within ``eps`` of the wanted model. ``method="optimal"`` reproduces it, with as few
+# rows as can be found:
 
 optimal = cp.attack(wanted, (X_train, y_train), method="optimal")
 print(f"{optimal.n_points} rows, {optimal.n_distinct} of them distinct; it stopped because {optimal.stop_reason!r}")
@@ -73,8 +73,8 @@ print("any model within 1e-3 of it takes at least", int(near.n_points), "rows")
 # %%
 # Verify
 # ------
-# Who does not believe the bound checks its certificate, from the data, in interval arithmetic, without a solver. A certificate is a
-# small file; ``convexpoison verify proof.npz rows.npz`` does the same on the command line.
+# Who does not believe the bound checks its certificate, from the data, in interval arithmetic, without a solver. A certificate
+# is a small file; ``convexpoison verify proof.npz rows.npz`` does the same on the command line.
 
 import tempfile
 from pathlib import Path
@@ -94,8 +94,8 @@ print(cp.AttackResult.load(folder / "run.npz").n_points, "rows come back from th
 # %%
 # And if no particular model is wanted?
 # -------------------------------------
-# A goal in the place of a model asks for an outcome, here for an error of 15 % on the test rows. A goal does not say how the victim
-# learns: :class:`~convexpoison.Victim` does.
+# A goal in the place of a model asks for an outcome, here for an error of 15 % on the test rows. A goal does not say how the
+# victim learns: :class:`~convexpoison.Victim` does.
 
 victim = cp.Victim("hinge", C=1.0)  # what LinearSVC(loss="hinge", C=1.0) minimises
 goal = cp.goals.ErrorRate(0.15, X_test, y_test)

@@ -29,7 +29,9 @@ for person in people:
     bound = cp.lower_bound(cp.goals.Flip(row), adult.train, victim=victim, space=adult.space)
     goal = cp.goals.Flip(row, label=clean.predict(row[None])[0])
     found = cp.attack(goal, adult.train, victim=victim, space=adult.space.relax(), time_limit_s=30)
-    print(f"test row {person}, score {scores[person]:+.2f}: at least {bound.n_points} rows, {found.n_points} are enough")
+    print(
+        f"test row {person}, score {scores[person]:+.2f}: at least {bound.n_points} rows, {found.n_points} are enough"
+    )
 
 # %%
 # Between the two numbers nobody knows: a better attack may exist, and so may a better proof.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from docutils import nodes
 
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)]+)\)")
+_NUMBER = re.compile(r"\d+\. ")
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 
 
@@ -31,11 +32,13 @@ def blocks(text: str) -> Iterator[list[str]]:
 
 
 def kind(block: Sequence[str]) -> str:
-    """What a block is: "heading", "table", "list", "listing", "picture" or "paragraph"."""
+    """What a block is: "heading", "table", "list", "numbers", "listing", "picture" or "paragraph"."""
     first = block[0]
     for mark, name in (("#", "heading"), ("|", "table"), ("- ", "list"), ("```", "listing")):
         if first.startswith(mark):
             return name
+    if _NUMBER.match(first):
+        return "numbers"
     return "picture" if _PICTURE.fullmatch(first.strip()) else "paragraph"
 
 
@@ -82,13 +85,23 @@ def picture(block: Sequence[str]) -> tuple[str, str]:
 
 def bullets(block: Sequence[str]) -> nodes.bullet_list:
     """A list of one level; an item may go on in the next line."""
+    return nodes.bullet_list("", *_items(block, re.compile("- ")))
+
+
+def numbers(block: Sequence[str]) -> nodes.enumerated_list:
+    """The same with numbers."""
+    return nodes.enumerated_list("", *_items(block, _NUMBER))
+
+
+def _items(block: Sequence[str], mark: re.Pattern[str]) -> list[nodes.list_item]:
     items: list[list[str]] = []
     for line in block:
-        if line.startswith("- "):
-            items.append([line[2:]])
+        match = mark.match(line)
+        if match:
+            items.append([line[match.end() :]])
         else:
             items[-1].append(line)
-    return nodes.bullet_list("", *(nodes.list_item("", paragraph(item)) for item in items))
+    return [nodes.list_item("", paragraph(item)) for item in items]
 
 
 def table(block: Sequence[str], columns: Sequence[str] = (), rows: str = "") -> nodes.table:

@@ -127,7 +127,13 @@ class BackendsDirective(SphinxDirective):
         return [md.table(lines)]
 
 
-_PLAIN = {"heading": md.heading, "list": md.bullets, "listing": md.listing, "paragraph": md.paragraph}
+_PLAIN = {
+    "heading": md.heading,
+    "list": md.bullets,
+    "numbers": md.numbers,
+    "listing": md.listing,
+    "paragraph": md.paragraph,
+}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
