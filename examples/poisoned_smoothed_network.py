@@ -65,5 +65,5 @@ ax.set(xlabel="average certified radius of the digit 8 (dots: the seeds)")
 ax.invert_yaxis()
 
 # %%
-# The certificates of the poisoned network are all true: it is smoothed as it should be, and its radii are what they are. What the
-# poison has changed is the network. A certificate says nothing about the data that it was trained on.
+# The certificates of the poisoned network hold as any others do, each with its probability: it is smoothed as it should be. What
+# the poison has changed is the network. A certificate says nothing about the data that the network was trained on.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from docutils import nodes
 
-_INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)]+)\)")
+_INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|(?<!\w)\*([^*\s]+)\*(?!\w)|\[([^\]]+)\]\(([^)]+)\)")
 _NUMBER = re.compile(r"\d+\. ")
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 
@@ -43,16 +43,18 @@ def kind(block: Sequence[str]) -> str:
 
 
 def inline(text: str) -> list[nodes.Node]:
-    """Words with code, bold words and links in them; a link to a file of the project becomes the file's name."""
+    """Words with code, bold and stressed words and links in them; a link to a file of the project becomes the file's name."""
     found: list[nodes.Node] = []
     end = 0
     for match in _INLINE.finditer(text):
         found.append(nodes.Text(text[end : match.start()]))
-        code, bold, words, target = match.groups()
+        code, bold, stressed, words, target = match.groups()
         if code is not None:
             found.append(nodes.literal(text=code))
         elif bold is not None:
             found.append(nodes.strong("", "", *inline(bold)))
+        elif stressed is not None:
+            found.append(nodes.emphasis(text=stressed))
         elif "://" in target:
             found.append(nodes.reference(text=words, refuri=target))
         else:

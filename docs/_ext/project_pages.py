@@ -2,7 +2,8 @@
 
 ``.. markdown:: PATH``
     A Markdown file of the project without its title. ``:columns:`` (separated by ``;``) and ``:rows:`` (a word) choose from
-    its tables, ``:only:`` (``table`` or ``text``) from its blocks, ``:missing:`` is said where there is no such file.
+    its tables, ``:only:`` (``table`` or ``text``) and ``:under:`` (a heading) from its blocks, and ``:missing:`` is said
+    where there is no such file.
 ``.. result:: NAME``
     The same for a page of ``experiments/results``. ``{scale}`` in the name stands for the largest scale that was run; where
     there is none the page says so.
@@ -36,6 +37,7 @@ class MarkdownDirective(SphinxDirective):
         "columns": directives.unchanged_required,
         "rows": directives.unchanged_required,
         "only": lambda word: directives.choice(word, ("table", "text")),
+        "under": directives.unchanged_required,
         "missing": directives.unchanged_required,
     }
 
@@ -62,9 +64,12 @@ class MarkdownDirective(SphinxDirective):
 
     def translate(self, path: Path) -> Iterator[nodes.Node]:
         columns = [name.strip() for name in self.options.get("columns", "").split(";") if name.strip()]
+        section = ""
         for block in md.blocks(path.read_text(encoding="utf-8")):
             kind = md.kind(block)
-            if block[0].startswith("# ") or not self.wanted(kind):
+            if kind == "heading":
+                section = block[0].lstrip("# ")
+            if block[0].startswith("# ") or not self.wanted(kind, section):
                 continue
             if kind == "table":
                 yield md.table(block, columns, self.options.get("rows", ""))
@@ -73,9 +78,9 @@ class MarkdownDirective(SphinxDirective):
             else:
                 yield _PLAIN[kind](block)
 
-    def wanted(self, kind: str) -> bool:
-        only = self.options.get("only")
-        return only is None or (kind == "table") == (only == "table")
+    def wanted(self, kind: str, section: str) -> bool:
+        only, under = self.options.get("only"), self.options.get("under")
+        return (only is None or (kind == "table") == (only == "table")) and under in (None, section)
 
     def picture(self, folder: Path, block: list[str]) -> nodes.image:
         words, name = md.picture(block)
