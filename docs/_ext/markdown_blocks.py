@@ -70,7 +70,7 @@ def paragraph(block: Sequence[str]) -> nodes.paragraph:
 
 def listing(block: Sequence[str]) -> nodes.literal_block:
     """A fenced listing."""
-    return nodes.literal_block(text="\n".join(block[1:-1]))
+    return nodes.literal_block(text="\n".join(block[1:-1]), language="text")
 
 
 def heading(block: Sequence[str]) -> nodes.rubric:

@@ -106,16 +106,23 @@ class CommandsDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from convexpoison.cli.commands import main
 
-        context = click.Context(main, info_name="convexpoison", max_content_width=88)
-        found = [nodes.literal_block(text=main.get_help(context))]
+        context = _context(main, "convexpoison")
+        found: list[nodes.Node] = [_help(context)]
         for name in main.list_commands(context):
             command = main.get_command(context, name)
             assert command is not None
-            own = click.Context(command, info_name=name, parent=context, max_content_width=88, terminal_width=88)
             section = nodes.section("", nodes.title(text=name), ids=[f"command-{name}"])
-            section += nodes.literal_block(text=command.get_help(own))
+            section += _help(_context(command, name, context))
             found.append(section)
         return found
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    return command.make_context(name, [], parent, resilient_parsing=True, terminal_width=100)
+
+
+def _help(context: click.Context) -> nodes.literal_block:
+    return nodes.literal_block(text=context.get_help(), language="text")
 
 
 class BackendsDirective(SphinxDirective):
