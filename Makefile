@@ -1,5 +1,5 @@
-# make demo, make test, make lint, make bench: each sets up .venv by itself, and again only when pyproject.toml or
-# constraints.txt have changed. make test-plain and make test-minimum have environments of their own.
+# make demo, make test, make lint, make docs, make bench: each sets up .venv by itself, and again only when
+# pyproject.toml or constraints.txt have changed. make test-plain and make test-minimum have environments of their own.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ RECIPE := pyproject.toml constraints.txt
 # The front door, the solvers, the exact training and the proofs: the convex core without what takes longest.
 CORE := tests/test_*.py tests/mass tests/proofs tests/solvers tests/training
 
-.PHONY: demo test test-plain test-minimum lint format bench clean
+.PHONY: demo test test-plain test-minimum lint format docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.plot
@@ -36,11 +36,15 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
+
 bench: $(VENV)/.plot
 	$(BIN)/python benchmarks/bench_core.py
 
 clean:
-	rm -rf $(VENV) .venv-plain .venv-minimum build dist demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-plain .venv-minimum build dist demo_output docs/_build docs/gallery docs/generated \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -3,7 +3,7 @@
     python experiments/climbing.py --scale paper
 
 The tight bound comes with a direction v. ``z(theta_p + t v)`` does not fall as t falls, and its limit is the bound
-(docs/tight_bound.md). MTP's best is the largest z at the models that Algorithm 1 passes through until it is eps-close.
+(docs/theory.rst). MTP's best is the largest z at the models that Algorithm 1 passes through until it is eps-close.
 """
 
 from __future__ import annotations
