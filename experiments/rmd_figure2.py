@@ -97,7 +97,8 @@ def summary(rows: list[Row]) -> list[Row]:
 
 def _spread(rows: list[Row], column: str, scale: float, digits: int) -> str:
     values = scale * np.array([row[column] for row in rows])
-    return f"{values.mean():.{digits}f} ± {values.std(ddof=1) if len(values) > 1 else 0.0:.{digits}f}"
+    mean = f"{values.mean():.{digits}f}"
+    return f"{mean} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 def findings(rows: list[Row], error: str) -> Iterable[str]:
@@ -198,14 +199,14 @@ def n_splits(rows: list[Row]) -> str:
     seen = {
         name: {row["split"] for row in rows if row["data"] == name} for name in dict.fromkeys(r["data"] for r in rows)
     }
-    return ", ".join(f"{name} {len(numbers)}" for name, numbers in seen.items())
+    return ", ".join(f"{name}: {len(numbers)}" for name, numbers in seen.items())
 
 
 def splits_run(rows: list[Row]) -> str:
     """What was run and what was left out, against the ten splits of RMD."""
     there = {(row["data"], row["split"], row["defender"]) for row in rows}
     missing = [(*key, d) for key in dict.fromkeys(t[:2] for t in there) for d in DEFENDERS if (*key, d) not in there]
-    words = f"Splits that were run: {n_splits(rows)}; RMD: 10 of each."
+    words = f"Splits that were run: {n_splits(rows)} (RMD: 10 of each)."
     if missing:
         named = "; ".join(f"{data}, split {number}: {_LABELS[d]}" for data, number, d in sorted(missing))
         words += f" Left out, because training did not converge: {named}."
@@ -216,7 +217,7 @@ def reverse_run(scale: str) -> str:
     """Where the poison made in reverse mode is, or that there is none."""
     name = f"{_STEM}_{scale}_reverse"
     rows = read(RESULTS / f"{name}_runs.csv")
-    return f"`{name}.md` (splits: {n_splits(rows)})" if rows else "at this scale that was not run"
+    return f"`{name}.md` (splits of {n_splits(rows)})" if rows else "at this scale that was not run"
 
 
 def page(name: str, scale: str, rows: list[Row], column: str) -> str:
