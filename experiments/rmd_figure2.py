@@ -1,6 +1,9 @@
 """Test error, lambda and the model's norm against the share of poison, for four defenders (RMD, Figure 2).
 
     python experiments/rmd_figure2.py --scale paper [--only MNIST] [--splits 10] [--n-jobs 4] [--hypergradient reverse]
+    python experiments/rmd_figure2.py --scale paper --page [--hypergradient reverse]
+
+The second form runs nothing: it writes page, table and figure from the rows that are there.
 
 Implicit: attack and defender train to the exact optimum. Reverse: both by T steps of gradient descent, and models are tested as
 RMD trains them; that is the paper's own victim, which stops early.
@@ -22,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from common import RESULTS, write
 from joblib import Parallel, delayed
-from rmd_common import DEFENDERS, Pool, options, pools, run, split
+from rmd_common import DEFENDERS, STAND_IN, STAND_IN_WORDS, Pool, options, pools, run, split
 
 import convexpoison as cp
 
@@ -94,7 +97,8 @@ def summary(rows: list[Row]) -> list[Row]:
 
 def _spread(rows: list[Row], column: str, scale: float, digits: int) -> str:
     values = scale * np.array([row[column] for row in rows])
-    return f"{values.mean():.{digits}f} ± {values.std(ddof=1) if len(values) > 1 else 0.0:.{digits}f}"
+    mean = f"{values.mean():.{digits}f}"
+    return f"{mean} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 def findings(rows: list[Row], error: str) -> Iterable[str]:
@@ -111,9 +115,9 @@ def findings(rows: list[Row], error: str) -> Iterable[str]:
         norms = [mean("rmd", n, "squared norm") for n in (0, most)]
         lams = [mean("rmd", n, "lambda") for n in (0, most)]
         below = attacked["rmd"] < min(attacked["small"], attacked["clean"])
-        n_splits = len({row["split"] for row in mine})
+        splits = len({row["split"] for row in mine})
         yield from (
-            f"**{name}** ({n_splits} splits, {most} points at the strongest)",
+            f"**{name}** ({splits} split{'' if splits == 1 else 's'}, {most} points at the strongest)",
             "",
             f"- Under attack lambda_RMD errs less than lambda small and lambda_CLEAN: {_verdict(below)}, {attacked['rmd']:.1f} % "
             f"against {attacked['small']:.1f} % and {attacked['clean']:.1f} % (lambda large: {attacked['large']:.1f} %).",
@@ -160,7 +164,7 @@ def _curve(rows: list[Row], name: str, defender: str, column: str) -> tuple[np.n
 
 
 _WORDS = """From `python experiments/rmd_figure2.py --scale {scale}{options}`; all rows in `{name}_runs.csv`. Mean ± standard
-deviation over random splits (RMD: 10 splits).
+deviation over random splits. {splits}
 
 Settings of RMD's Tables 1 to 3: {sizes}, lambda in [-8, log 200] (MNIST), [-8, log 400] (FMNIST), [-8, log 20,000] (ImageNet),
 batches of 17 points, flipped clones of validation rows as starts, warm start lambda = log 5, lambda_CLEAN from 5-fold
@@ -183,11 +187,37 @@ _TRAINING = {
     "test error": """Hypergradients are implicit, models are trained to the exact optimum in the attack and in the test. The
   column "with RMD's training" holds models trained on the same poison as RMD does (Table 3): a descent that ends far from the
   optimum where lambda is small, which regularises by itself. Poison that was made for the optimum does little to it; poison that
-  is made for a short descent is in `rmd_figure2_{scale}_reverse` (`--hypergradient reverse`).""",
+  is made for a short descent is what `--hypergradient reverse` makes: {reverse}.""",
     "test error, RMD's training": """As in RMD, hypergradients go through T steps of descent (reverse mode, Table 2), and the
   models that are tested are trained by stochastic descent (Table 3): findings and figure are about these. The column "test error"
   holds models that are trained to the exact optimum on the same poison.""",
 }
+
+
+def n_splits(rows: list[Row]) -> str:
+    """How many splits there are of each data set, in words."""
+    seen = {
+        name: {row["split"] for row in rows if row["data"] == name} for name in dict.fromkeys(r["data"] for r in rows)
+    }
+    return ", ".join(f"{name}: {len(numbers)}" for name, numbers in seen.items())
+
+
+def splits_run(rows: list[Row]) -> str:
+    """What was run and what was left out, against the ten splits of RMD."""
+    there = {(row["data"], row["split"], row["defender"]) for row in rows}
+    missing = [(*key, d) for key in dict.fromkeys(t[:2] for t in there) for d in DEFENDERS if (*key, d) not in there]
+    words = f"Splits that were run: {n_splits(rows)} (RMD: 10 of each)."
+    if missing:
+        named = "; ".join(f"{data}, split {number}: {_LABELS[d]}" for data, number, d in sorted(missing))
+        words += f" Left out, because training did not converge: {named}."
+    return f"{words}\n\n{STAND_IN_WORDS}" if any(row["data"] == STAND_IN for row in rows) else words
+
+
+def reverse_run(scale: str) -> str:
+    """Where the poison made in reverse mode is, or that there is none."""
+    name = f"{_STEM}_{scale}_reverse"
+    rows = read(RESULTS / f"{name}_runs.csv")
+    return f"`{name}.md` (splits of {n_splits(rows)})" if rows else "at this scale that was not run"
 
 
 def page(name: str, scale: str, rows: list[Row], column: str) -> str:
@@ -196,7 +226,12 @@ def page(name: str, scale: str, rows: list[Row], column: str) -> str:
     sizes = "512 training and 171 validation rows, balanced" if scale == "paper" else "smoke scale, 120 + 60 rows"
     words = [
         _WORDS.format(
-            scale=scale, options=flags, name=name, sizes=sizes, training=_TRAINING[column].format(scale=scale)
+            scale=scale,
+            options=flags,
+            name=name,
+            sizes=sizes,
+            splits=splits_run(rows),
+            training=_TRAINING[column].format(reverse=reverse_run(scale)),
         ),
         "## Findings",
         "",
@@ -216,7 +251,8 @@ def main() -> None:
     store = RESULTS / f"{name}_runs.csv"
     rows = read(store)
     done = {(row["data"], row["split"]) for row in rows}
-    todo = [(pool, number) for pool in pools(arguments.scale, arguments.only) for number in range(arguments.splits)]
+    chosen = [] if arguments.page else pools(arguments.scale, arguments.only)
+    todo = [(pool, number) for pool in chosen for number in range(arguments.splits)]
     todo = [(pool, number) for pool, number in todo if (pool.setting.name, number) not in done]
     todo.sort(key=lambda job: job[1])  # a first split of every data set before any second one
     workers = Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")

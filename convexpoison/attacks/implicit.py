@@ -19,7 +19,7 @@ import numpy as np
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
-from convexpoison.training.hessian import HessianSolver
+from convexpoison.training.row_system import RowSolver
 from convexpoison.training.rows import AffineRows
 from convexpoison.victim import Victim
 
@@ -100,7 +100,7 @@ class Implicit:
         self._victim, self._outer = victim, rows
         self._inner = victim.loss if inner is None else inner
         self._rows = AffineRows(data.X, victim.intercept != "none")
-        self._hessian = HessianSolver(self._rows)
+        self._hessian = RowSolver(self._rows)
         self._y, self._weight = data.y, data.sample_weight
         self._metric = np.ones(self._rows.n_parameters)
         if self._rows.has_intercept:

@@ -23,6 +23,8 @@ _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""
 _SPREAD = 0.5
 """How far around the learned lambda a restart begins (RMD, footnote 4)."""
+_EXTREME = 300.0
+"""Largest size of a lambda: the square of ``exp(lambda)`` is still a number."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,10 @@ class Game:
                 f"lambda starts at {lam.min():.3g} to {lam.max():.3g}, outside lambda_range {self._range}; it is moved inside",
                 stacklevel=5,
             )
+        if np.isfinite(inside).all() and np.abs(inside).max() > _EXTREME:
+            raise ValueError(
+                f"lambda must lie between {-_EXTREME:g} and {_EXTREME:g}; it starts at {inside[np.argmax(np.abs(inside))]:g}"
+            )
         if not np.isfinite(inside).all():
             raise ValueError(
                 "the victim has no regularisation, so that lambda is minus infinity; give it a finite C, pass "
@@ -232,4 +238,8 @@ def _range(given: tuple[float, float]) -> tuple[float, float]:
         raise ValueError(f"lambda_range must be a pair (low, high); got {given!r}") from exc
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"lambda_range must hold finite numbers low < high; got ({low:g}, {high:g}), which is empty")
+    if max(-low, high) > _EXTREME:
+        raise ValueError(
+            f"lambda_range must lie between {-_EXTREME:g} and {_EXTREME:g}, lambda being a logarithm; got ({low:g}, {high:g})"
+        )
     return low, high

@@ -13,9 +13,9 @@ import numpy as np
 
 from convexpoison.errors import SolverError
 from convexpoison.hypergradients.problem import Hypergradient, InnerProblem, OuterLoss, State
-from convexpoison.hypergradients.row_system import RowSolver
 from convexpoison.losses import FloatArray
 from convexpoison.training.hessian import HessianSolver, Step
+from convexpoison.training.row_system import RowSolver
 
 _MAX_STEPS = 100
 _REFINEMENTS = 8
@@ -27,8 +27,8 @@ class ImplicitGradient:
     """Trains exactly and differentiates, warm from one call to the next while points and lambda move a little.
 
     Newton's method and the linear system both use conjugate gradients, preconditioned with an earlier Hessian's inverse:
-    in as many unknowns as there are rows or parameters, whichever are fewer. (Only where there are more than 2,000 of both,
-    or of parameters with a free intercept, is it the Hessian's diagonal.)
+    in as many unknowns as there are rows or parameters, whichever are fewer. (Only where there are more than 2,000 of both
+    is it the Hessian's diagonal.)
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ImplicitGradient:
             raise ValueError(f"precision must lie between 0 and 1; got {precision}")
         self.problem, self.outer, self.precision = problem, outer, precision
         self.theta = np.zeros(problem.rows.n_parameters)
-        self._hessian = _solver(problem)
+        self._hessian = RowSolver(problem.rows)
         self._last: FloatArray | None = None
 
     def fit(self, lam: FloatArray) -> State:
@@ -118,13 +118,7 @@ def solve_inner(
         If Newton's method does not converge.
     """
     start = np.zeros(problem.rows.n_parameters) if theta is None else theta
-    return _newton(problem, _solver(problem), start, lam, precision)
-
-
-def _solver(problem: InnerProblem) -> HessianSolver:
-    rows = problem.rows
-    every_one = bool((problem.tuning.ridge(np.zeros(problem.tuning.size)) > 0).all())
-    return RowSolver(rows) if every_one and rows.n_rows < rows.n_parameters else HessianSolver(rows)
+    return _newton(problem, RowSolver(problem.rows), start, lam, precision)
 
 
 def _newton(

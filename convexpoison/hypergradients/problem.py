@@ -12,6 +12,7 @@ which is what RMD's Appendix A gets from automatic differentiation. Every produc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,9 +142,20 @@ class InnerProblem:
 
     def mixed_products(self, state: State, v: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Derivatives of ``v @ gradient`` by the points, (n_points, n_features), and by lambda, (n_hyperparameters,)."""
+        return self.mixed_products_along([state], [v], [moved])
+
+    def mixed_products_along(
+        self, states: Sequence[State], vs: Sequence[FloatArray], moved: Sequence[FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        """The sum of :meth:`mixed_products` over states, each with its own v; those by the points in two matrix products."""
         added, d = slice(self.rows.n_clean, None), self.rows.n_features
-        points = np.outer((state.curvatures * moved)[added], state.theta[:d]) + np.outer(state.slopes[added], v[:d])
-        return points, self.tuning.product(state.ridge, state.theta, v, state.slopes * moved)
+        bends = np.array([(s.curvatures * m)[added] for s, m in zip(states, moved, strict=True)])
+        slopes = np.array([s.slopes[added] for s in states])
+        points = bends.T @ np.array([s.theta[:d] for s in states]) + slopes.T @ np.array([v[:d] for v in vs])
+        lam = np.zeros(self.tuning.size)
+        for s, v, m in zip(states, vs, moved, strict=True):
+            lam += self.tuning.product(s.ridge, s.theta, v, s.slopes * m)
+        return points, lam
 
     def model(self, theta: FloatArray) -> LinearModel:
         """The linear model of these parameters."""

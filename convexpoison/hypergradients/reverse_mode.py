@@ -53,14 +53,13 @@ def reverse_mode(
     states = _descend(problem, lam, theta, int(steps), eta, rate)
     last = states.pop()
     value, v = outer.derivatives(last.theta)
-    points, hyper = np.zeros_like(problem.points), np.zeros(problem.tuning.size)
+    vs, moved = [], []
     for state in reversed(states):
-        moved = problem.rows.dot(v)
-        by_points, by_lam = problem.mixed_products(state, v, moved)
-        points -= eta * by_points
-        hyper -= eta * by_lam
-        v = v - eta * problem.hessian_product(state, v, moved)
-    return Hypergradient(value, points, hyper, last.theta)
+        vs.append(v)
+        moved.append(problem.rows.dot(v))
+        v = v - eta * problem.hessian_product(state, v, moved[-1])
+    points, hyper = problem.mixed_products_along(states[::-1], vs, moved)
+    return Hypergradient(value, -eta * points, -eta * hyper, last.theta)
 
 
 def largest_rate(problem: InnerProblem, lam: FloatArray, iterations: int = 50) -> float:

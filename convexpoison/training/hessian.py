@@ -15,7 +15,7 @@ from convexpoison.training.rows import AffineRows
 Solve = Callable[[FloatArray], FloatArray]
 
 DENSE_LIMIT = 2000
-"""Most parameters for which a Hessian is formed; beyond it the preconditioner is the Hessian's diagonal."""
+"""Most unknowns for which a system is formed; beyond it the preconditioner is the Hessian's diagonal."""
 _DENSE_SPEED = 80.0
 """Operations of a blocked dense product in the time of one in a sparse or memory-bound product (measured)."""
 _FRESH_ITERATIONS = 3

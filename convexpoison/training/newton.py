@@ -9,8 +9,9 @@ from convexpoison.errors import SolverError
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.training.base import Trainer
-from convexpoison.training.hessian import HessianSolver, Step, rank_deficient
+from convexpoison.training.hessian import Step, rank_deficient
 from convexpoison.training.objective import SmoothObjective
+from convexpoison.training.row_system import RowSolver
 from convexpoison.victim import Victim
 
 _PROMISE = 1e-9
@@ -75,7 +76,7 @@ class NewtonTrainer(Trainer):
         self._n_added = 0
         self._point = SmoothObjective(victim, data)
         self._rows = self._point.rows
-        self._hessian = HessianSolver(self._rows)
+        self._hessian = RowSolver(self._rows)
         self._check_posed()
         self._follow_path()
         self._minimise()

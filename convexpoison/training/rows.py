@@ -26,6 +26,7 @@ class GrowingRows:
         self._clean = X
         self._clean_transposed = X.T.tocsr() if sp.issparse(X) else X.T
         self._added = np.empty((16, X.shape[1]))
+        self._clean_products: tuple[FloatArray, FloatArray] | None = None
         self.n_clean = int(X.shape[0])
         self.n_features = int(X.shape[1])
         self.n_rows = self.n_clean
@@ -84,7 +85,7 @@ class GrowingRows:
         clean, added = weight[: self.n_clean], weight[self.n_clean :]
         total: FloatArray = (self.added * added[:, None]).T @ self.added
         live = np.flatnonzero(clean)
-        if sp.issparse(self._clean) and self.n_stored < _GRAM_SPARSE_BELOW * self.n_rows * self.n_features:
+        if self._very_sparse:
             rows = self._clean[live]
             return np.asarray(total + (rows.T @ rows.multiply(clean[live, None]).tocsr()).toarray())
         for start in range(0, live.size, _GRAM_BLOCK):  # in blocks: a dense copy of all rows would not be modest
@@ -92,6 +93,34 @@ class GrowingRows:
             block = self.take(index)
             total += (block * clean[index, None]).T @ block
         return total
+
+    def row_gram(self, scale: FloatArray) -> FloatArray:
+        """``X @ diag(scale) @ X.T`` over all rows, shape (n_rows, n_rows), for positive scales.
+
+        The products between clean rows are kept as long as the scales change by a factor only.
+        """
+        n, factor = self.n_clean, float(scale[0])
+        shape = scale / factor
+        if self._clean_products is None or not np.allclose(shape, self._clean_products[0], rtol=1e-12, atol=0.0):
+            self._clean_products = shape, self._products_between_clean_rows(shape)
+        out = np.empty((self.n_rows, self.n_rows))
+        out[:n, :n] = self._clean_products[1]
+        if self.n_rows > n:
+            scaled = self.added * shape
+            out[:n, n:] = self._clean @ scaled.T
+            out[n:, :n] = out[:n, n:].T
+            out[n:, n:] = scaled @ self.added.T
+        return out * factor
+
+    def _products_between_clean_rows(self, shape: FloatArray) -> FloatArray:
+        if self._very_sparse:
+            return np.asarray((self._clean.multiply(shape).tocsr() @ self._clean_transposed).toarray())
+        clean = self._clean.toarray() if sp.issparse(self._clean) else self._clean
+        return np.asarray((clean * shape) @ clean.T)
+
+    @property
+    def _very_sparse(self) -> bool:
+        return sp.issparse(self._clean) and self.n_stored < _GRAM_SPARSE_BELOW * self.n_rows * self.n_features
 
     def gram_diagonal(self, weight: FloatArray) -> FloatArray:
         """Diagonal of :meth:`gram`, shape (n_features,), without forming the matrix."""
@@ -136,3 +165,6 @@ class AffineRows(GrowingRows):
     def gram_diagonal(self, weight: FloatArray) -> FloatArray:
         diagonal = super().gram_diagonal(weight)
         return np.append(diagonal, weight.sum()) if self.has_intercept else diagonal
+
+    def row_gram(self, scale: FloatArray) -> FloatArray:
+        return super().row_gram(scale[:-1]) + scale[-1] if self.has_intercept else super().row_gram(scale)

@@ -272,6 +272,16 @@ def test_an_empty_range_of_lambda_is_refused(empty: Any) -> None:
         minimax(plane(), lambda_range=empty)
 
 
+def test_a_lambda_whose_exponential_overflows_is_refused_and_large_ones_work() -> None:
+    for wide in ((-8.0, 800.0), (-800.0, 5.0)):
+        with pytest.raises(ValueError, match="lambda being a logarithm"):
+            minimax(plane(), lambda_range=wide)
+    with pytest.raises(ValueError, match="it starts at -800"):
+        minimax(plane(), tune=None, initial_lambda=-800.0)
+    poison = minimax(plane(), lambda_range=(200.0, 300.0), initial_lambda=299.0, iterations=3, clean_iterations=2)
+    assert np.isfinite(poison.info["objective"]).all() and np.isfinite(poison.points).all()
+
+
 def test_validation_rows_of_one_class_or_none_are_refused() -> None:
     task = plane()
     assert task.rows is not None

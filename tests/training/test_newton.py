@@ -223,6 +223,34 @@ def test_many_sparse_columns_need_no_dense_matrix() -> None:
     assert_same(trainer.model, reference.coef_, reference.intercept_, 1e-5)
 
 
+@pytest.mark.parametrize("intercept", ["regularized", "free"])
+def test_more_columns_than_a_hessian_is_formed_for(intercept: str) -> None:
+    """Rows that are hardly regularised, and close to others of the other class: the diagonal alone leads nowhere."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(40, 2100))
+    latent = rng.normal(size=(200, 40)) / np.arange(1, 41)
+    X = latent @ mixing + 1e-3 * rng.normal(size=(200, 2100))
+    y = np.sign(latent[:, 0] + 0.3 * rng.normal(size=200))
+    near = X[:33] + 1e-4 * rng.normal(size=(33, 2100))
+    data = TrainingData.from_user((np.vstack([X, near]), np.append(y, -y[:33])))
+    trainer = fit(data, "logistic", C=float(np.exp(14.0)), intercept=intercept)
+    assert trainer.gap <= 1e-12 * trainer.objective
+    trainer.add(near[0], y[0])
+    assert trainer.gap <= 1e-12 * trainer.objective
+
+
+def test_rows_become_more_than_the_columns() -> None:
+    data = make_data(12, 15)
+    trainer = fit(data, "logistic", C=10.0)
+    rng, X, y = np.random.default_rng(8), [], []
+    for _ in range(10):
+        X.append(rng.normal(size=15))
+        y.append(float(rng.choice([-1.0, 1.0])))
+        trainer.add(X[-1], y[-1])
+    fresh = fit(with_rows(data, np.array(X), y, np.ones(10)), "logistic", C=10.0)
+    assert_same(trainer.model, fresh.model.coef, fresh.model.intercept)
+
+
 def test_a_factor_is_made_only_when_it_pays() -> None:
     made = []
     data = make_data(500, 60)
@@ -269,6 +297,10 @@ def test_products_of_rows(intercept: bool, density: float) -> None:
     np.testing.assert_allclose(rows.gram(v), (full * v[:, None]).T @ full, atol=1e-11)
     np.testing.assert_allclose(rows.gram_diagonal(v), np.diag(rows.gram(v)), atol=1e-11)
     np.testing.assert_allclose(rows.lift(added[0]), full[1500], atol=0)
+    scale = rng.uniform(0.5, 2.0, size=full.shape[1])
+    for factor in (1.0, 3.0):  # the second time from what was kept
+        np.testing.assert_allclose(rows.row_gram(factor * scale), (full * factor * scale) @ full.T, atol=1e-11)
+    np.testing.assert_allclose(rows.row_gram(scale**2), (full * scale**2) @ full.T, atol=1e-11)
 
 
 def test_a_singular_hessian_still_preconditions() -> None:
