@@ -37,7 +37,7 @@ def main() -> None:
         )  # fmt: skip
     words = (
         "All poison is Table 2's, made against Gaussian augmentation without regularisation. The weight decay is Adam's, added "
-        "to the gradient: lambda / 2 times the squared norm of the weights in the loss. The paper does not say which form it took."
+        "to the gradient: lambda / 2 times the squared norm of the weights in the loss. The paper does not name its form."
     )
     publish(arguments, "pacd_table7", "PACD, Table 7: weight regularisation", rows, words)
 
