@@ -95,7 +95,8 @@ def main() -> None:
     plot(points, RESULTS / f"pacd_theory_theorem_{scale}.png")
     words = [
         f"From `python experiments/pacd_theory.py --scale {scale}`. Average certified radius of the negative class after the "
-        f"attack; {points} points a class in one dimension, 200 test points. Case 2 exists beyond the threshold on eps alone: below it, descent from the right ends "
+        f"attack; {points} points a class in one dimension, 200 test points. "
+        "Case 2 exists beyond the threshold on eps alone: below it, descent from the right ends "
         "in Case 1 as well. The global search is differential evolution over all perturbations, which knows nothing of the "
         "theorem; just beyond the threshold Case 2's basin is a sliver of the box, which it may miss.",
     ]
