@@ -91,10 +91,10 @@ def test_the_accuracy_goal_falls_where_errors_grow(data):
 @settings(max_examples=4, phases=[Phase.generate])
 @given(
     eps=st.floats(0.0, 0.5), norm=st.sampled_from(["linf", "l2"]), rate=st.sampled_from([0.01, 10.0]),
-    optimizer=st.sampled_from(["adam", "sgd"]), seed=st.integers(0, 99),
+    optimizer=st.sampled_from(["adam", "sgd"]), shared=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_poison_never_leaves_the_ball_and_labels_never_change(few, eps, norm, rate, optimizer, seed):
-    how = quick(epochs=2, poison_rate=rate, poison_optimizer=optimizer, hypergradient="cg")
+def test_poison_never_leaves_the_ball_and_labels_never_change(few, eps, norm, rate, optimizer, shared, seed):
+    how = quick(epochs=2, poison_rate=rate, shared=shared, poison_optimizer=optimizer, hypergradient="cg")
     result = neural.attack(
         TARGET, few, victim=victim(), eps=eps, norm=norm, settings=how, validation=0.3, random_state=seed, progress=False
     )  # fmt: skip
@@ -153,6 +153,20 @@ def test_presets_are_the_program_s_and_the_text_s():
     assert (macer.system_rate, macer.batch_size, macer.batch_poison, macer.draws) == (1e-4, 200, 20, 5)
     text = neural.BilevelSettings.preset("paper", neural.SmoothAdv(0.5))
     assert (text.lower_steps, text.steps_per_epoch, text.poison_optimizer, text.lower_optimizer) == (1, 1, "sgd", "sgd")
+
+
+def test_a_shared_step_moves_the_whole_class_alike(few):
+    """All images have one offset, but where the pixel range cuts it; also those that were in no batch yet."""
+    how = quick(epochs=1, reinitialize_every=1, shared=True, poison_rate=0.02, batch_poison=2)
+    result = neural.attack(TARGET, few, victim=victim(), settings=how, validation=0.3, progress=False)
+    moved = result.images - result.base_images
+    inside = (result.base_images > 0.02) & (result.base_images < 0.98)
+    assert result.n_points > how.batch_poison
+    size = np.abs(moved[inside])
+    assert size.max() == pytest.approx(0.02, rel=1e-3)
+    for pixel in np.ndindex(moved.shape[1:]):
+        here = moved[:, *pixel][inside[:, *pixel]]
+        assert here.size == 0 or np.ptp(here) < 1e-6
 
 
 # -------------------------------------------------------------------- breaking off
