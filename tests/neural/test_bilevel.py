@@ -157,7 +157,7 @@ def test_presets_are_the_program_s_and_the_text_s():
 
 def test_a_shared_step_moves_the_whole_class_alike(few):
     """All images have one offset, but where the pixel range cuts it; also those that were in no batch yet."""
-    how = quick(epochs=1, reinitialize_every=1, shared=True, poison_rate=0.02, batch_poison=2)
+    how = quick(epochs=1, reinitialize_every=1, shared=True, poison_rate=0.02, batch_poison=6)
     result = neural.attack(TARGET, few, victim=victim(), settings=how, validation=0.3, progress=False)
     moved = result.images - result.base_images
     inside = (result.base_images > 0.02) & (result.base_images < 0.98)
