@@ -32,6 +32,13 @@ def hidden() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 10))
 
 
+def convolving() -> nn.Module:
+    """Convolutions, whose weights lie in memory with the channels last."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(54, 10)
+    )
+
+
 def quick(**changes) -> neural.BilevelSettings:
     """Two cycles of two steps, each after training enough to have radii that can fall."""
     some = {
@@ -173,12 +180,17 @@ def test_a_shared_step_moves_the_whole_class_alike(few):
 
 
 @pytest.mark.parametrize(
-    "objective", [neural.GaussianAugmentation(0.25), neural.DataDependent(neural.Macer(0.25, k=2, lam=1.0))]
+    ("objective", "network"),
+    [
+        (neural.GaussianAugmentation(0.25), tiny),
+        (neural.GaussianAugmentation(0.25), convolving),
+        (neural.DataDependent(neural.Macer(0.25, k=2, lam=1.0)), tiny),
+    ],
 )
-def test_resuming_after_a_kill_gives_the_same_poison(few, tmp_path, monkeypatch, objective):
+def test_resuming_after_a_kill_gives_the_same_poison(few, tmp_path, monkeypatch, objective, network):
     """Killed within a cycle, so that network, Adam's moments, the system's solution and the best poison have to come back."""
     monkeypatch.setattr(bilevel, "SAVE_EVERY_S", -1.0)
-    ask = {"victim": victim(objective, tiny), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
+    ask = {"victim": victim(objective, network), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
     whole = neural.attack(TARGET, few, **ask)
 
     def kill(run):
