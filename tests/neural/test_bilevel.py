@@ -33,7 +33,7 @@ def hidden() -> nn.Module:
 
 
 def convolving() -> nn.Module:
-    """Convolutions, whose weights lie in memory with the channels last."""
+    """With convolutions."""
     return nn.Sequential(
         nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(54, 10)
     )
