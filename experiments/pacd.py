@@ -47,7 +47,7 @@ class Size:
 
 
 SIZES = {
-    "smoke": Size(400, 200, 1, 10, 200, 10, 0.25, k=2, lam=1.0, budgets=3, moved=1),
+    "smoke": Size(400, 200, 1, 10, 200, 10, 0.25, k=2, lam=1.0, budgets=4, moved=4),
     "small": Size(4_000, 1_500, 3, 40, 500, 10, 0.125, k=2, lam=2.0, budgets=8, moved=8),
     "paper": Size(None, None, 5, 500, 100_000, 101, device="cuda"),
 }
