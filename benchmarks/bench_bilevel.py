@@ -49,8 +49,8 @@ def run(way: dict[str, Any], eps: float) -> dict[str, Any]:
 
     settings = neural.BilevelSettings(
         epochs=1, steps_per_epoch=STEPS, reinitialize_every=1, lower_steps=LOWER_STEPS, lower_optimizer="sgd", lower_rate=0.1,
-        system_steps=SYSTEM_STEPS, damping=1.0, poison_rate=0.03, shared=True, batch_size=60, batch_poison=15, batch_validation=25,
-        draws=8, warm_up=100, **way,
+        system_steps=SYSTEM_STEPS, damping=1.0, poison_rate=0.03, shared=True, batch_size=60, batch_poison=15,
+        batch_validation=25, draws=8, warm_up=100, **way,
     )  # fmt: skip
     found = neural.attack(
         TARGET, load_images("digits").subset(800, 100), eps=eps, settings=settings, validation=0.25, progress=False,
