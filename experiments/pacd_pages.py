@@ -78,12 +78,12 @@ def size_words(scale: str) -> list[str]:
     if isinstance(how, str):
         return []
     return [
-        f"Reduced: {size.n_train:,} images, of which {100.0 * size.validation:.3g} % are set aside for the attacker; {size.epochs} epochs "
-        f"of retraining, {size.seeds} seed{'s' * (size.seeds > 1)}; {size.certified} test images of the target class at most, "
-        f"{size.draws:,} draws each; MACER retrains with k = {size.k}, lambda = {size.lam:g}. The attack takes "
-        f"{how.epochs * (how.steps_per_epoch or 0)} outer steps with {how.system_steps} conjugate gradient steps each, and each "
-        "step moves all images of the class alike, where the paper moves each by its own slope: with so few steps that does far "
-        "less.",
+        f"Reduced: {size.n_train:,} images, of which {100.0 * size.validation:.3g} % are set aside for the attacker; "
+        f"{size.epochs} epochs of retraining, {size.seeds} seed{'s' * (size.seeds > 1)}; {size.certified} test images of the "
+        f"target class at most, {size.draws:,} draws each; MACER retrains with k = {size.k}, lambda = {size.lam:g}. The attack "
+        f"takes {how.epochs * (how.steps_per_epoch or 0)} outer steps with {how.system_steps} conjugate gradient steps each, and "
+        "each step moves all images of the class alike, where the paper moves each by its own slope: with so few steps that "
+        "does far less.",
         "± is the standard deviation over the seeds of retraining; the attack is made once. Compare the falls, not the values.",
     ]
 
