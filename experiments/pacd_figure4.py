@@ -8,7 +8,7 @@ sigma = 0.5 on MNIST, 0.25 on CIFAR-10. The diagonal is that of Tables 2 to 4.
 from __future__ import annotations
 
 from pacd import NAMES, job
-from pacd_pages import NOT_RUN, data_name, fall, fetch, parse, publish, spread
+from pacd_pages import data_name, fall, fetch, missing, parse, publish, spread
 
 METHODS = ("ga", "macer", "smoothadv")
 SIGMAS = {"mnist": 0.5, "cifar10": 0.25}
@@ -32,8 +32,7 @@ def main() -> None:
                 "ACA %": spread(found, "aca", 100.0, 1),
             }
         )  # fmt: skip
-    if "cifar10" not in arguments.data and arguments.scale != "smoke":
-        rows.append(dict.fromkeys(rows[0], NOT_RUN) | {"data": "cifar10"})
+    rows += missing(arguments, rows)
     words = "The paper's figure has no numbers."
     publish(arguments, "pacd_figure4", "PACD, Figure 4: transfer between objectives", rows, words)
 

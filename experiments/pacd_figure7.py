@@ -9,7 +9,7 @@ convolutional network to the same without dropout, and to a perceptron.
 from __future__ import annotations
 
 from pacd import job
-from pacd_pages import NOT_RUN, data_name, fall, fetch, parse, publish, spread
+from pacd_pages import data_name, fall, fetch, missing, parse, publish, spread
 
 NETWORKS = {"mnist": ("pacd_mnist", "lenet", "mlp"), "cifar10": ("resnet20", "resnet56", "resnet110")}
 
@@ -31,12 +31,7 @@ def main() -> None:
         }
         for (data, network), clean, poisoned in zip(grid, found[::2], found[1::2], strict=True)
     ]  # fmt: skip
-    if arguments.scale != "smoke":
-        others = [n for d in NETWORKS if d not in arguments.data for n in NETWORKS[d]]
-        rows += [
-            dict.fromkeys(rows[0], NOT_RUN) | {"data": "cifar10" if "res" in n else "mnist", "network": n}
-            for n in others
-        ]
+    rows += missing(arguments, rows)
     words = "The first network of each data set is the one that the attack was made against. The paper's figure has no numbers."
     publish(arguments, "pacd_figure7", "PACD, Figure 7: transfer between networks", rows, words)
 

@@ -62,6 +62,12 @@ def fetch(jobs: Sequence[Params | None]) -> list[Params | None]:
     return [None if how is None else next(found) for how in jobs]
 
 
+def missing(arguments: argparse.Namespace, rows: list[dict[str, Any]], **told: Any) -> list[dict[str, Any]]:
+    """A row for each data set of the paper that was not run; ``told`` are columns that are known all the same."""
+    left = [data for data in TARGETS if data not in arguments.data and arguments.scale != "smoke"]
+    return [dict.fromkeys(rows[0], NOT_RUN) | told | {"data": data} for data in left]
+
+
 def publish(arguments: argparse.Namespace, stem: str, heading: str, rows: list[dict[str, Any]], *words: str) -> None:
     """CSV and page; at smoke scale without the paper's columns, which are about other data."""
     scale = arguments.scale

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from pacd import job
-from pacd_pages import NOT_RUN, data_name, fall, fetch, parse, publish, spread
+from pacd_pages import data_name, fall, fetch, missing, parse, publish, spread
 
 POINTS = {"smoke": 1, "small": 1, "paper": 5}
 CASES = {"mnist": (8, 0.5), "cifar10": (2, 0.25)}
@@ -38,9 +38,7 @@ def main() -> None:
         dict.fromkeys(rows[0], "")
         | {"test image": "mean", "radius, clean": f"{means[0]:.3f}", "radius, poisoned": f"{means[1]:.3f}"}
     )
-    if "cifar10" not in arguments.data and arguments.scale != "smoke":
-        theirs = {"paper's mean, clean": 0.63, "paper's mean, poisoned": 0.26}
-        rows.append(dict.fromkeys(rows[0], NOT_RUN) | {"data": "cifar10"} | theirs)
+    rows += missing(arguments, rows, **{"paper's mean, clean": 0.63, "paper's mean, poisoned": 0.26})
     words = "Poisoned are the training images of its class that are nearest to the test image, 1 % of the training set."
     publish(arguments, "pacd_single_points", "PACD, Appendix D.6: single test images", rows, words)
 
