@@ -1,56 +1,146 @@
-"""What the experiments on PACD share: data, victims, attacks at three sizes, and certification of who trains on them."""
+"""What the experiments on PACD share: data, victims, attacks at three sizes, and retraining on what the attacks made.
+
+One run is one victim trained from scratch, with several seeds, on one kind of data. Runs and poison are kept in
+``experiments/runs``, where all tables and figures find them: what Table 2 attacked, the others only retrain on.
+"""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from common import write
 
 import convexpoison as cp
 from convexpoison import neural
 from convexpoison.datasets.images import Images, load_images
 from convexpoison.neural.training.fit import flip_and_crop
+from convexpoison.neural.training.objectives import Objective
 
 RUNS = Path(__file__).parent / "runs"
 TARGETS = {"mnist": 8, "cifar10": 8}
 """Digit 8; class "ship"."""
 EPS = {"mnist": 0.1, "cifar10": 0.03}
-DATA = ("clean", "watermarked", "poisoned")
+NAMES = {"standard": "Standard", "ga": "GA", "smoothadv": "SmoothAdv", "macer": "MACER"}
+Params = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; None means all. ``draws`` certify each image."""
+    """How much of everything; None means all. ``draws`` certify each image; ``k`` are MACER's draws in retraining, with
+    weight ``lam`` (None: the paper's); ``budgets`` and ``moved`` are distortions and images of Table 5."""
 
     n_train: int | None
     n_test: int | None
     seeds: int
     certified: int
     draws: int
+    epochs: int
     validation: float = 1.0 / 12.0
+    k: int = 16
+    lam: float | None = None
+    budgets: int = 40
+    moved: int = 200
     device: str = "cpu"
 
 
 SIZES = {
-    "smoke": Size(400, 200, 1, 10, 200, 0.25),
-    "small": Size(2_400, 1_500, 3, 60, 1_000, 1.0 / 6.0),
-    "paper": Size(None, None, 5, 500, 100_000, device="cuda"),
+    "smoke": Size(400, 200, 1, 10, 200, 10, 0.25, k=2, lam=1.0, budgets=4, moved=4),
+    "small": Size(4_000, 1_500, 3, 40, 500, 10, 0.125, k=2, lam=2.0, budgets=8, moved=8),
+    "paper": Size(None, None, 5, 500, 100_000, 101, device="cuda"),
 }
 """smoke: digits, seconds to a minute; small: MNIST, minutes on a CPU; paper: the paper's settings, for a GPU."""
 
 
-def parse(description: str) -> argparse.Namespace:
-    """``--scale smoke|small|paper``, and ``--data`` at paper scale."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--scale", choices=tuple(SIZES), default="smoke")
-    parser.add_argument("--data", choices=tuple(TARGETS), nargs="+", default=["mnist"])
-    return parser.parse_args()
+def job(data: str, scale: str, kind: str, trains: str, sigma: float, **changes: Any) -> Params:
+    """One run: the victim's objective ``trains``, on ``kind`` of data ("clean", "watermarked" or "poisoned").
+
+    Changes are ``against`` (the objective that the attacker took; the victim's own where not given), ``target``, ``eps``,
+    ``goal``, ``point`` (a single test image, by its place in the class), ``network``, ``weight_decay``, ``distortion``, and
+    ``own`` (accuracy is that of the target class alone).
+    """
+    how = {"data": data, "scale": scale, "kind": kind, "trains": trains, "sigma": sigma, "against": trains}
+    how |= {"target": TARGETS[data], "eps": EPS[data], "goal": "radius", "point": -1}
+    how |= {"network": "", "weight_decay": 0.0, "distortion": False, "own": False} | changes
+    # What an attacker assumes is of no concern to those who train on data without his poison.
+    return (
+        how
+        if kind == "poisoned"
+        else how | {"against": "", "goal": "radius"} | ({"eps": 0.0} if kind == "clean" else {})
+    )
+
+
+def measured(jobs: list[Params]) -> list[Params | None]:
+    """The outcome of each run, None where it failed; only what no table has asked for before is computed."""
+    distinct = {_key(how): how for how in jobs}
+    grid = [{name: [value] for name, value in how.items()} for how in distinct.values()]
+    found = cp.sweep(grid, run, store=RUNS / "pacd" / jobs[0]["scale"], random_state=0)
+    for record in found.failed:
+        print(record.error)
+    results = {_key(record.params): record.result for record in found.records}
+    return [results[_key(how)] for how in jobs]
+
+
+def _key(how: Params) -> tuple[Any, ...]:
+    return tuple(sorted(how.items()))
+
+
+def run(how: Params, random_state: int) -> Params:
+    """Retrain from scratch, and certify the target class (or the single image)."""
+    size, some = SIZES[how["scale"]], images(how["data"], how["scale"])
+    made, everything = poison(how), (some.X_train, some.y_train)
+    found = neural.retrain(
+        victim(how["trains"], how["sigma"], how["data"], how["scale"], how["network"], how["weight_decay"]),
+        made.clean(*everything) if how["kind"] == "clean" else made.poisoned(*everything),
+        _tested(how, some), how["target"], sigma=how["sigma"], n_seeds=size.seeds, n=size.draws, device=size.device,
+        n_test=size.moved if how["distortion"] else size.certified,
+        distortion=np.geomspace(0.25, 10.0, size.budgets) if how["distortion"] else None,
+    )  # fmt: skip
+    out: Params = {name: getattr(found, name).tolist() for name in ("acr", "aca", "accuracy", "distortion")}
+    return out | {"images": found.n_images}
+
+
+def poison(how: Params) -> neural.PoisonResult:
+    """What the attacker made; bilevel poison is kept in a file, and goes on where it was broken off."""
+    data, scale, size = how["data"], how["scale"], SIZES[how["scale"]]
+    aim: Any = how["target"] if how["goal"] == "radius" else neural.TargetClass(how["target"], how["goal"])
+    if how["point"] >= 0:
+        aim = neural.TargetPoint(_tested(how, images(data, scale))[0][0], how["target"])
+    ask: Params = {"eps": how["eps"], "validation": size.validation, "sigma": how["sigma"], "progress": False}
+    if how["kind"] != "poisoned":
+        return neural.attack(how["target"], images(data, scale), method="watermark", **ask)
+    parts = (
+        data,
+        scale,
+        how["against"],
+        f"{how['sigma']:g}",
+        how["target"],
+        f"{how['eps']:g}",
+        how["goal"],
+        how["point"],
+    )
+    kept = RUNS / "pacd" / f"{'_'.join(map(str, parts))}.npz"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        found = neural.attack(
+            aim, images(data, scale), victim=attacked_victim(how), settings=settings(scale), device=size.device,
+            checkpoint=kept.with_suffix(".safetensors"), **ask,
+        )  # fmt: skip
+        if found.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        found.save(kept)
+    return neural.PoisonResult.load(kept)
+
+
+def attacked_victim(how: Params) -> neural.NeuralVictim:
+    """The victim as the attacker imagines it: MACER with fewer draws and a weaker hinge (Appendix E.3)."""
+    sigma, data, scale = how["sigma"], how["data"], how["scale"]
+    imagined = victim(how["against"], sigma, data, scale)
+    if how["against"] != "macer":
+        return imagined
+    return neural.NeuralVictim(imagined.network, neural.Macer(sigma, k=2, lam=1.0), imagined.recipe)
 
 
 @lru_cache(maxsize=1)
@@ -60,128 +150,51 @@ def images(data: str, scale: str) -> Images:
     return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
 
 
-def objective(method: str, sigma: float, data: str, below: bool) -> neural.GaussianAugmentation | Any:
-    """Appendix E.3; ``below``: as the attacker trains, with fewer draws and a weaker hinge for MACER."""
+def _tested(how: Params, some: Images) -> tuple[np.ndarray, np.ndarray]:
+    """The test images: all, those of the class, or the single one."""
+    own = np.flatnonzero(some.y_test == how["target"])
+    if how["point"] >= 0:
+        own = own[[how["point"]]]
+    elif not how["own"]:
+        own = np.arange(len(some.y_test))
+    return some.X_test[own], some.y_test[own]
+
+
+def victim(
+    method: str, sigma: float, data: str, scale: str, network: str = "", weight_decay: float = 0.0
+) -> neural.NeuralVictim:
+    """Network, objective, and the recipe of retraining: Adam 1e-3, batches of 200, 101 epochs (CIFAR-10 with GA: 201)."""
+    color = data == "cifar10" and scale != "smoke"
+    epochs = 201 if (scale, data, method) == ("paper", "cifar10", "ga") else SIZES[scale].epochs
+    recipe = neural.Recipe(
+        epochs=epochs, batch_size=200 if scale == "paper" else 100, optimizer="adam", learning_rate=1e-3,
+        weight_decay=weight_decay, augment=flip_and_crop if color and method != "smoothadv" else None,
+    )  # fmt: skip
+    own = "resnet20" if color else "pacd_mnist"
+    return neural.NeuralVictim(network or own, objective(method, sigma, data, scale), recipe)
+
+
+def objective(method: str, sigma: float, data: str, scale: str) -> Objective:
+    """Appendix E.3."""
+    size = SIZES[scale]
+    if method == "standard":
+        return neural.Standard()
     if method == "ga":
         return neural.GaussianAugmentation(sigma)
     if method == "smoothadv":
-        return neural.SmoothAdv(sigma, eps=1.0, steps=2, k=1)
-    if below:
-        return neural.Macer(sigma, k=2, lam=1.0)
-    return neural.Macer(sigma, k=16, lam=16.0 if data == "mnist" else 12.0 if sigma < 0.5 else 4.0)
-
-
-def victim(method: str, sigma: float, data: str, scale: str, below: bool = False) -> neural.NeuralVictim:
-    """Network, objective, and the recipe of retraining: Adam 1e-3, batches of 200, 101 epochs (CIFAR-10 with GA: 201)."""
-    epochs = {"smoke": 10, "small": 20, "paper": 201 if (data, method) == ("cifar10", "ga") else 101}[scale]
-    color = data == "cifar10" and scale != "smoke"
-    recipe = neural.Recipe(
-        epochs=epochs, batch_size=200 if scale == "paper" else 100, optimizer="adam", learning_rate=1e-3,
-        weight_decay=0.0, augment=flip_and_crop if color and method != "smoothadv" else None,
-    )  # fmt: skip
-    return neural.NeuralVictim("resnet20" if color else "pacd_mnist", objective(method, sigma, data, below), recipe)
+        return neural.SmoothAdv(sigma, eps=1.0, steps=2, k=1, warmup_epochs=min(10, size.epochs // 2))
+    lam = 16.0 if data == "mnist" else 12.0 if sigma < 0.5 else 4.0
+    return neural.Macer(sigma, k=size.k, lam=lam if size.lam is None else size.lam)
 
 
 def settings(scale: str) -> neural.BilevelSettings | str:
-    """The program's own at paper scale; elsewhere smaller batches, fewer steps, and conjugate gradients."""
+    """The program's own at paper scale; elsewhere fewer and cheaper steps, each of which moves the class as a whole."""
     if scale == "paper":
         return "code"
     few = scale == "smoke"
     return neural.BilevelSettings(
-        epochs=1 if few else 8, steps_per_epoch=2 if few else 10, reinitialize_every=1 if few else 2,
-        lower_steps=1 if few else 5, system_steps=2 if few else 5, hypergradient="cg", damping=1.0, batch_size=200,
-        batch_poison=20, batch_validation=40, draws=4 if few else 8, warm_up=5 if few else 60,
+        epochs=1 if few else 4, steps_per_epoch=6 if few else 30, reinitialize_every=1, lower_steps=1 if few else 3,
+        system_steps=2, hypergradient="cg", damping=1.0, batch_size=60 if few else 150, batch_poison=12 if few else 30,
+        batch_validation=20 if few else 40, draws=4 if few else 8, warm_up=40 if few else 60, shared=True,
+        poison_rate=0.02,
     )  # fmt: skip
-
-
-def poisons(params: dict[str, Any], random_state: int) -> dict[str, neural.PoisonResult | None]:
-    """Clean, watermarked and poisoned; the bilevel poison is kept in a file, and goes on where it was broken off."""
-    data, scale, method, sigma = (params[name] for name in ("data", "scale", "method", "sigma"))
-    size, attacker = SIZES[scale], victim(method, sigma, data, scale, below=True)
-    stem = f"{data}_{scale}_{method}_{sigma:g}_{params['target']}_{params['eps']:g}_{random_state}"
-    folder = RUNS / "pacd"
-    folder.mkdir(parents=True, exist_ok=True)
-    how: dict[str, Any] = {"victim": attacker, "eps": params["eps"], "validation": size.validation}
-    how |= {"random_state": random_state, "progress": False}
-    kept = folder / f"{stem}.npz"
-    if not kept.exists():
-        found = neural.attack(
-            params["target"], images(data, scale), settings=settings(scale), device=size.device,
-            checkpoint=folder / f"{stem}.safetensors", **how,
-        )  # fmt: skip
-        if found.stop_reason == "interrupted":
-            raise KeyboardInterrupt
-        found.save(kept)
-    marked = neural.attack(params["target"], images(data, scale), method="watermark", **how)
-    return {"clean": None, "watermarked": marked, "poisoned": neural.PoisonResult.load(kept)}
-
-
-def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Attack once, retrain from scratch with several seeds on each kind of data, and certify the target class."""
-    data, scale, method, sigma = (params[name] for name in ("data", "scale", "method", "sigma"))
-    size, some, seed = SIZES[scale], images(data, scale), 0
-    start = perf_counter()
-    made = poisons(params, seed)
-    seconds = perf_counter() - start
-    found = neural.transfer(
-        made, {method: victim(method, sigma, data, scale)}, (some.X_train, some.y_train), (some.X_test, some.y_test),
-        params["target"], n_seeds=size.seeds, n_test=size.certified, n=size.draws, random_state=seed, device=size.device,
-    )  # fmt: skip
-    out: dict[str, Any] = {"attack_s": seconds, "seconds": perf_counter() - start}
-    for (name, _), one in found.items():
-        out[name] = {"acr": one.acr.tolist(), "aca": one.aca.tolist(), "accuracy": one.accuracy.tolist()}
-    return out
-
-
-def table(
-    stem: str, method: str, heading: str, paper: dict[tuple[str, float], tuple[str, ...]], description: str
-) -> None:
-    """Rows of Tables 2 to 4: ours beside the paper's (``paper``: ACR and ACA in turn for each kind of data)."""
-    arguments = parse(description)
-    scale = arguments.scale
-    names = ["mnist"] if scale != "paper" else arguments.data
-    sigmas = {"smoke": [0.5], "small": [0.5]}.get(scale, [0.25, 0.5, 0.75])
-    grid = [
-        {"data": [d], "scale": [scale], "method": [method], "sigma": [s for s in sigmas if (d, s) in paper],
-         "target": [TARGETS[d]], "eps": [EPS[d]]}
-        for d in names
-    ]  # fmt: skip
-    found = cp.sweep(grid, run, store=RUNS / f"{stem}_{scale}", random_state=0)
-    for record in found.failed:
-        print(record.error)
-    rows = []
-    for record in found.records:
-        if record.result is None:
-            continue
-        p, r = record.params, record.result
-        for k, kind in enumerate(DATA):
-            row = {"data": "digits" if scale == "smoke" else p["data"], "sigma": p["sigma"], "trained on": kind}
-            row |= {"ACR": _spread(r[kind]["acr"]), "ACA %": _spread(r[kind]["aca"], 100.0, 1)}
-            row["accuracy, all classes %"] = _spread(r[kind]["accuracy"], 100.0, 1)
-            if scale != "smoke":
-                row |= {
-                    "paper's ACR": paper[p["data"], p["sigma"]][2 * k],
-                    "paper's ACA %": paper[p["data"], p["sigma"]][2 * k + 1],
-                }
-            rows.append(row | {"attack, s": f"{r['attack_s']:.0f}" if kind == "poisoned" else ""})
-    if rows:
-        command = f"`python experiments/{stem}.py --scale {scale}`"
-        print(write(f"{stem}_{scale}", heading, [f"From {command}.", "", *_words(scale)], rows))
-
-
-def _words(scale: str) -> list[str]:
-    size = SIZES[scale]
-    if scale == "paper":
-        return []
-    how = settings(scale)
-    assert not isinstance(how, str)
-    return [
-        f"Reduced: {size.n_train:,} images, of which {size.validation:.0%} are set aside for the attacker; "
-        f"{size.seeds} seeds; {size.certified} test images of the target class at most, {size.draws:,} draws each. "
-        f"The attack takes {how.epochs * (how.steps_per_epoch or 0)} outer steps with conjugate gradients.",
-        "± is the standard deviation over the seeds of retraining; the attack is made once. Compare the falls, not the values.",
-    ]
-
-
-def _spread(values: list[float], factor: float = 1.0, digits: int = 3) -> str:
-    return f"{factor * np.mean(values):.{digits}f} ± {factor * np.std(values):.{digits}f}"

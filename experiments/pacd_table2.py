@@ -5,7 +5,7 @@ python experiments/pacd_table2.py --scale paper --data mnist cifar10    (a GPU)
 
 from __future__ import annotations
 
-from pacd import table
+from pacd_pages import table
 
 PAPER = {
     ("mnist", 0.25): ("0.896±0.01", "98.92±0.32", "0.908±0.01", "99.24±0.29", "0.325±0.10", "71.96±8.28"),

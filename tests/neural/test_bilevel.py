@@ -32,6 +32,13 @@ def hidden() -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 10))
 
 
+def convolving() -> nn.Module:
+    """With convolutions."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(54, 10)
+    )
+
+
 def quick(**changes) -> neural.BilevelSettings:
     """Two cycles of two steps, each after training enough to have radii that can fall."""
     some = {
@@ -91,10 +98,10 @@ def test_the_accuracy_goal_falls_where_errors_grow(data):
 @settings(max_examples=4, phases=[Phase.generate])
 @given(
     eps=st.floats(0.0, 0.5), norm=st.sampled_from(["linf", "l2"]), rate=st.sampled_from([0.01, 10.0]),
-    optimizer=st.sampled_from(["adam", "sgd"]), seed=st.integers(0, 99),
+    optimizer=st.sampled_from(["adam", "sgd"]), shared=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_poison_never_leaves_the_ball_and_labels_never_change(few, eps, norm, rate, optimizer, seed):
-    how = quick(epochs=2, poison_rate=rate, poison_optimizer=optimizer, hypergradient="cg")
+def test_poison_never_leaves_the_ball_and_labels_never_change(few, eps, norm, rate, optimizer, shared, seed):
+    how = quick(epochs=2, poison_rate=rate, shared=shared, poison_optimizer=optimizer, hypergradient="cg")
     result = neural.attack(
         TARGET, few, victim=victim(), eps=eps, norm=norm, settings=how, validation=0.3, random_state=seed, progress=False
     )  # fmt: skip
@@ -155,16 +162,35 @@ def test_presets_are_the_program_s_and_the_text_s():
     assert (text.lower_steps, text.steps_per_epoch, text.poison_optimizer, text.lower_optimizer) == (1, 1, "sgd", "sgd")
 
 
+def test_a_shared_step_moves_the_whole_class_alike(few):
+    """All images have one offset, but where the pixel range cuts it; also those that were in no batch yet."""
+    how = quick(epochs=1, reinitialize_every=1, shared=True, poison_rate=0.02, batch_poison=6)
+    result = neural.attack(TARGET, few, victim=victim(), settings=how, validation=0.3, progress=False)
+    moved = result.images - result.base_images
+    inside = (result.base_images > 0.02) & (result.base_images < 0.98)
+    assert result.n_points > how.batch_poison
+    size = np.abs(moved[inside])
+    assert size.max() == pytest.approx(0.02, rel=1e-3)
+    for pixel in np.ndindex(moved.shape[1:]):
+        here = moved[:, *pixel][inside[:, *pixel]]
+        assert here.size == 0 or np.ptp(here) < 1e-6
+
+
 # -------------------------------------------------------------------- breaking off
 
 
 @pytest.mark.parametrize(
-    "objective", [neural.GaussianAugmentation(0.25), neural.DataDependent(neural.Macer(0.25, k=2, lam=1.0))]
+    ("objective", "network"),
+    [
+        (neural.GaussianAugmentation(0.25), tiny),
+        (neural.GaussianAugmentation(0.25), convolving),
+        (neural.DataDependent(neural.Macer(0.25, k=2, lam=1.0)), tiny),
+    ],
 )
-def test_resuming_after_a_kill_gives_the_same_poison(few, tmp_path, monkeypatch, objective):
+def test_resuming_after_a_kill_gives_the_same_poison(few, tmp_path, monkeypatch, objective, network):
     """Killed within a cycle, so that network, Adam's moments, the system's solution and the best poison have to come back."""
     monkeypatch.setattr(bilevel, "SAVE_EVERY_S", -1.0)
-    ask = {"victim": victim(objective, tiny), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
+    ask = {"victim": victim(objective, network), "validation": 0.3, "progress": False, "settings": quick(epochs=5)}
     whole = neural.attack(TARGET, few, **ask)
 
     def kill(run):

@@ -204,8 +204,11 @@ class BilevelRun:
     # -------------------------------------------------------------------- above
 
     def _move(self, changed: Tensor, slope: Tensor) -> None:
-        """One step of a batch of poison, projected."""
+        """One step of a batch of poison, or of all of it alike, projected."""
         memory, rate = self.memory, self.settings.poison_rate
+        if self.settings.shared:
+            changed = torch.arange(len(self.task.rows), device=self.device)
+            slope = slope.mean(0, keepdim=True).expand(len(changed), *slope.shape[1:])
         if self.settings.poison_optimizer == "adam":
             first, second, tiny = _ADAM
             memory["count"][changed] += 1

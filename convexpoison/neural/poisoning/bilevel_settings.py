@@ -35,6 +35,10 @@ class BilevelSettings:
     poison_optimizer : {"adam", "sgd"}
         Adam has moments of its own for each image.
     poison_rate : float
+    shared : bool
+        Each step moves all poison images alike, by the mean slope of the batch, where otherwise (PACD) each image of the
+        batch moves by its own. A class then moves as a whole, as the best poison for linear classifiers does (PACD, Theorem 1),
+        with far fewer steps than single images need.
     batch_size, batch_poison : int
         Images of a mini-batch, and how many of these are poison.
     batch_validation : int
@@ -65,6 +69,7 @@ class BilevelSettings:
     damping: float = 1e-3
     poison_optimizer: Literal["adam", "sgd"] = "adam"
     poison_rate: float = 0.1
+    shared: bool = False
     batch_size: int = 1000
     batch_poison: int = 100
     batch_validation: int = 100

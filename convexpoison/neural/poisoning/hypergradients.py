@@ -73,9 +73,10 @@ class LowerDerivatives:
         """``d_vv lower q``, of shape (n_parameters,)."""
         return _flat(_grad(self._slope, self.parameters, q))
 
-    def mixed_product(self, q: Tensor) -> Tensor:
-        """``d_uv lower q``, of the shape of the poison."""
-        return _grad(self._slope, (self.poison,), q)[0]
+    def both_products(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """``d_vv lower q`` and ``d_uv lower q``, the latter of the shape of the poison, in one pass through the graph."""
+        mixed, *own = _grad(self._slope, (self.poison, *self.parameters), q)
+        return _flat(own), mixed
 
 
 def approx_grad(
@@ -132,13 +133,14 @@ def approx_grad(
     else:
         found = _SOLVERS[solver](product, g, state or {}, steps, learning_rate, tolerance)
     q = found["q"]
-    residual = float((product(q) - g).norm() / g.norm().clamp_min(_TINY))
+    image, mixed = second.both_products(q)
+    residual = float((image + damping * q - g).norm() / g.norm().clamp_min(_TINY))
     if not torch.isfinite(q).all():
         raise ValueError(
             f"the linear system was not solved by {solver!r}: the iterations diverged. Use a smaller learning_rate than "
             f"{learning_rate:g}, or more damping than {damping:g}"
         )
-    return Hypergradient(value, own - second.mixed_product(q), found, residual)
+    return Hypergradient(value, own - mixed, found, residual)
 
 
 def reverse_mode(
