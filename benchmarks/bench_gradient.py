@@ -123,9 +123,9 @@ class Counted(Attacker):
 
     trials = 0
 
-    def stand(self, block: Block, *earlier: float) -> Place:
+    def stand(self, block: Block, earlier: Place | None = None) -> Place:
         self.trials += 1
-        return super().stand(block, *earlier)
+        return super().stand(block, earlier)
 
 
 def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -> dict[str, object]:
@@ -137,7 +137,7 @@ def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -
     for _ in range(n_points):
         start = ours.start(np.ones(1, dtype=np.int64))
         before = process_time()
-        ours.settle(ours.climb(start, PACE).block)
+        ours.settle(ours.climb(start, PACE))
         seconds["ours"].append(process_time() - before)
         before = process_time()
         x, their_loss = theirs.climb(start.points[0], float(start.labels[0]))
