@@ -93,7 +93,9 @@ class ActiveSetTrainer(Trainer):
 
     def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
         if (labels != self._y[places]).any():
-            raise ValueError("classes cannot be moved: place a row with the other label")
+            raise ValueError(
+                "moved rows keep their labels where these are classes; place rows with the other label instead"
+            )
         free = np.flatnonzero(np.isin(self._free.index, places))
         index = self._free.index[free]
         self._free.remove(free)

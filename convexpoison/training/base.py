@@ -37,7 +37,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
-        """Replace placed rows and their labels (responses), and refit once, from where the model stands."""
+        """Replace placed rows and refit once, from where the model stands; labels may change where they are responses."""
 
     @property
     @abstractmethod
