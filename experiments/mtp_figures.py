@@ -29,8 +29,8 @@ MOST_ROWS = 500
 """Of a target's curve in the CSV; the picture has them all."""
 WORDS = (
     "Algorithm 1 towards the targets of Table 1 (Adult) and Table 2 (MNIST), until it is as close as MTP asks. Measured are the "
-    "test rows; on Adult those of the subpopulation that is attacked. The largest loss difference swings between the two "
-    "labels, since each point lowers that of its own: its curve looks like a band. The bound along the points is Theorem 2 "
+    "test rows; on Adult those of the subpopulation that is attacked. The largest loss difference swings from point to point: "
+    "its curve looks like a band. The bound along the points is Theorem 2 "
     "at the models that Algorithm 1 passes through; the dashed lines are the tight bounds of the same targets. Each CSV "
     f"has at most {MOST_ROWS} rows a target. Dogfish needs the user's feature files."
 )
