@@ -15,6 +15,7 @@ from convexpoison.attacks.task import Task
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
 from convexpoison.solvers.linear_backend import Clock
+from convexpoison.training import Trainer
 
 _SUFFICIENT = 1e-4
 """Share of the gain that the gradient promises which a step must bring (Armijo)."""
@@ -59,11 +60,19 @@ class Pace:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where an ascent stands; ``losses`` after every accepted step, the first at the start."""
+    """Where an ascent stands; ``losses`` after every accepted step, the first at the start.
+
+    ``trainer`` has the block at ``places``, besides all that is settled.
+    """
 
     block: Block
-    model: LinearModel
+    trainer: Trainer
+    places: np.ndarray
     losses: tuple[float, ...]
+
+    @property
+    def model(self) -> LinearModel:
+        return self.trainer.model
 
     @property
     def loss(self) -> float:
@@ -120,18 +129,21 @@ class Attacker:
         """Whether the model reaches the task's goal."""
         return self.task.goal is not None and self.task.goal(model)
 
-    def stand(self, block: Block, *earlier: float) -> Place:
-        """Where the victim ends up if the block is added; ``earlier``: losses on the way there."""
-        trainer = deepcopy(self._trainer)
-        for x, y, count in zip(block.points, block.labels.tolist(), block.counts.tolist(), strict=True):
-            trainer.add(x, y, count)
-        return Place(block, trainer.model, (*earlier, mean_loss(self.task.victim, trainer.model, self._outer)))
+    def stand(self, block: Block, earlier: Place | None = None) -> Place:
+        """Where the victim ends up if the block is added; ``earlier``: where it was with the block's points elsewhere."""
+        trainer = deepcopy(self._trainer if earlier is None else earlier.trainer)
+        if earlier is None:
+            places = trainer.place(block.points, block.labels, block.counts)
+        else:
+            places = earlier.places
+            trainer.move(places, block.points, block.labels)
+        loss = mean_loss(self.task.victim, trainer.model, self._outer)
+        return Place(block, trainer, places, (*(() if earlier is None else earlier.losses), loss))
 
-    def settle(self, block: Block) -> None:
-        """Add the block for good."""
-        for x, y, count in zip(block.points, block.labels.tolist(), block.counts.tolist(), strict=True):
-            self._trainer.add(x, y, count)
-        self.settled = self.settled + block
+    def settle(self, place: Place) -> None:
+        """Add its block for good."""
+        self._trainer = place.trainer
+        self.settled = self.settled + place.block
 
     def slope(self, place: Place) -> Slope:
         """Derivative of the loss with respect to the block."""
@@ -192,7 +204,7 @@ class Attacker:
                 gain += float(slope.labels @ (block.labels - place.block.labels))
                 if gain <= 0.0:
                     return None, length
-                trial = self.stand(block, *place.losses)
+                trial = self.stand(block, place)
                 if trial.loss > place.loss and (not pace.exact or trial.loss >= place.loss + _SUFFICIENT * gain):
                     return trial, _LONGER * length
             length *= _SHORTER
@@ -212,7 +224,7 @@ class Attacker:
         space = self.task.space
         if "integer" not in space.parts:
             return place
-        candidates = (self.stand(block, *place.losses) for block in self._roundings(place.block, start))
+        candidates = (self.stand(block, place) for block in self._roundings(place.block, start))
         return max(candidates, key=lambda candidate: candidate.loss)
 
     def _roundings(self, block: Block, start: Block) -> Iterator[Block]:

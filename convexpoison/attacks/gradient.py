@@ -90,7 +90,7 @@ class _Run:
                     return "goal"
                 if attacker.clock.over:
                     return "time limit"
-                attacker.settle(self._best(np.array([count])).block)
+                attacker.settle(self._best(np.array([count])))
                 self.losses.append(attacker.loss)
         except KeyboardInterrupt:
             return "interrupted"
@@ -104,7 +104,7 @@ class _Run:
         except KeyboardInterrupt:
             return "interrupted"
         self.losses += best.losses
-        attacker.settle(best.block)
+        attacker.settle(best)
         if attacker.reached(attacker.model):
             return "goal"
         return "time limit" if attacker.clock.over else "budget"

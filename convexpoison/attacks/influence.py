@@ -77,7 +77,7 @@ def influence(
     best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), pace, n_restarts)
     status: Status = "interrupted" if interrupted else "time limit" if attacker.clock.over else "budget"
     if best is not None:
-        attacker.settle(best.block)
+        attacker.settle(best)
         losses += best.losses
         status = "goal" if attacker.reached(best.model) else status
     rounded, poison = "integer" in task.space.parts, attacker.settled

@@ -171,11 +171,13 @@ class Recorder:
         if known is None and run.reason in ("time limit", "interrupted") and run.best < n_steps:
             n_steps, model, gap = run.best, *self._retrain(run.best)
         limit = self.setting.bound_time_limit_s
-        bound = known or problem.best([run.witness] if run.witness is not None else [], limit)
         induced = BoundProblem(problem.victim, problem.data, model, problem.space, problem.solver)
         needless = induced.has_tight_bound and limit != 0
         witnesses = [] if needless or not n_steps else _best_witnesses(induced, run.models)
         induced_bound = induced.best(witnesses, limit)
+        if model.distance(problem.target) == 0.0:  # an attack on a goal: its target is what the points induce
+            known = known or induced_bound
+        bound = known or problem.best([run.witness] if run.witness is not None else [], limit)
         return Outcome(run, n_steps, model, self.clean, gap, bound, induced_bound, self.seconds)
 
     def _accuracy(self, model: LinearModel) -> float:

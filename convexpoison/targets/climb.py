@@ -103,7 +103,7 @@ class Climber:
 
     def _corners(self, centres: FloatArray) -> FloatArray:
         """What the first point of each label would be, to first order at the clean model."""
-        self._response.move(centres, np.zeros(self.labels.size))
+        self._response.put(centres, np.zeros(self.labels.size))
         gradient = self._aim.share_wrong(self._response.theta, 2.0 * _TEMPERATURE["share_wrong"])[1]
         pull = self.labels[:, None] * self._response.adjoint(gradient)[0][: centres.shape[1]]
         return np.where(pull > 0.0, self._lower + self._extent, np.where(pull < 0.0, self._lower, centres))
@@ -164,7 +164,7 @@ class Climber:
 
     def _look(self, place: Place, n: float, height: Height) -> tuple[float, FloatArray]:
         response = self._response
-        response.move(place.points, n * place.shares)
+        response.put(place.points, n * place.shares)
         value, gradient = getattr(self._aim, height)(response.theta, _TEMPERATURE[height])
         slope = response.slope(gradient)
         flat = (slope.points * self._extent).ravel()

@@ -108,7 +108,7 @@ class Response(NewtonTrainer):
         """``(w, b)``, or ``w`` where the victim has no intercept."""
         return self._point.theta
 
-    def move(self, points: FloatArray, counts: FloatArray) -> None:
+    def put(self, points: FloatArray, counts: FloatArray) -> None:
         """Put the points there, that many times, and refit."""
         point, n = self._point, self._rows.n_clean
         self._rows.added[:] = points

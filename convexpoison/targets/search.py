@@ -30,7 +30,7 @@ _FIRST = 0.01
 _GROWTH, _SHRINKAGE = 1.5, 0.9
 _WHOLE = 1e-6
 """A mass that exceeds a whole number by less counts as that number."""
-_FAILURES = 3
+_FAILURES = 5
 """Numbers of points that fail one after another, each half as far from the last success, before the search ends."""
 
 
@@ -85,7 +85,7 @@ class Search:
         places = sorted(tried, key=lambda place: -place.height)[:n_starts]
         while True:
             places = [self.climber.climb(place, n, "share_wrong", self.max_iter)[0] for place in places]
-            reached = [found for place in places if (found := self.attempt(place, n)) is not None]
+            reached = [found for place in places if (found := self.attempt(place, n)[0]) is not None]
             if reached:
                 return reached[0]
             if n >= self.max_points or self.clock.over:
@@ -102,11 +102,13 @@ class Search:
         if place is None or not np.isfinite(bound.mass):
             raise ValueError("no attack on the target to start from was found; leave start out, or give another target")
         n = min(self.max_points, max(1, ceil(bound.mass - _WHOLE)))
-        while (found := self.attempt(place, n)) is None:
+        while True:
+            found, place = self.attempt(place, n)
+            if found is not None:
+                return found
             if n >= self.max_points or self.clock.over:
                 raise ValueError(f"the target to start from leads to no attack with up to {n} points; leave start out")
             n = min(self.max_points, max(n + 1, round(1.1 * n)))
-        return found
 
     def _read(self, start: Any) -> LinearModel:
         """The model to start from, checked against victim and data."""
@@ -133,8 +135,8 @@ class Search:
         )
         return cheapest(found, self.data, victim=self.victim, space=self.space, time_limit_s=self.clock.left()).model
 
-    def attempt(self, place: Place, n: int) -> Found | None:
-        """An ascent with n copies; what it found if the exact victim reaches the goal."""
+    def attempt(self, place: Place, n: int) -> tuple[Found | None, Place]:
+        """An ascent with n copies: what it found if the exact victim reaches the goal, and where it ended in any case."""
         model: LinearModel | None = None
 
         def accept(here: Place) -> bool:
@@ -145,7 +147,7 @@ class Search:
         end, accepted = self.climber.climb(place, n, "nearest_wrong", self.max_iter, accept)
         found = Found(n, end, model) if accepted and model is not None else None
         self._note(n, found)
-        return found
+        return found, end
 
     def retrained(self, place: Place, n: int) -> LinearModel:
         """The exact victim on the clean rows and n poison points."""
@@ -160,19 +162,20 @@ class Search:
         while not self.clock.over:
             bound = self.bound(found.model)
             n, place = ceil(bound.mass - _WHOLE) if np.isfinite(bound.mass) else found.n, self._place_of(bound)
-            better = self.attempt(place, n) if place is not None and 0 < n < found.n else None
+            better = self.attempt(place, n)[0] if place is not None and 0 < n < found.n else None
             if better is None:
                 break
             found = self._fewer(better)
         return found
 
     def _fewer(self, found: Found) -> Found:
-        factor, failures = _SHRINKAGE, 0
+        """Ever fewer copies, each ascent from where the last one ended: what has failed with fewer is better with more."""
+        place, factor, failures = found.place, _SHRINKAGE, 0
         while failures < _FAILURES and not self.clock.over:
             n = min(found.n - 1, round(factor * found.n))
             if n < 1:
                 break
-            better = self.attempt(found.place, n)
+            better, place = self.attempt(place, n)
             if better is None:
                 factor, failures = 0.5 * (1.0 + factor), failures + 1
             else:

@@ -76,22 +76,51 @@ class ActiveSetTrainer(Trainer):
         self._moved()
         i = self._twins.get(key)
         if i is None:
-            i = self._twins[key] = self._rows.append(x)
-            self._y = np.append(self._y, y)
-            self._c = np.append(self._c, weight)
-            self._alpha = np.append(self._alpha, 0.0)
-            self._state = np.append(self._state, np.int8(_ZERO))
-            w, b = self._theta
-            pull = self._rho * (1.0 - y * (x @ w + b))
-            if pull >= weight * (
-                x @ x + self._b_scale
-            ):  # else its best multiplier is below its bound: it enters as free
-                self._raise_bound(i, x, weight)
+            self._twins[key] = self._append(x, y, weight)
         else:
             self._c[i] += weight
             if self._state[i] == _BOUND:
                 self._raise_bound(i, x, weight)
         self._solve()
+
+    def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
+        self._n += float(weights.sum())
+        self._moved()
+        rows = zip(points, labels.tolist(), weights.tolist(), strict=True)
+        places = np.array([self._append(x, y, weight) for x, y, weight in rows], dtype=np.intp)
+        self._solve()
+        return places
+
+    def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
+        if (labels != self._y[places]).any():
+            raise ValueError(
+                "moved rows keep their labels where these are classes; place rows with the other label instead"
+            )
+        free = np.flatnonzero(np.isin(self._free.index, places))
+        index = self._free.index[free]
+        self._free.remove(free)
+        for i, x in zip(places.tolist(), points, strict=True):
+            change = x - self._rows.added[i - self._rows.n_clean]
+            self._g += self._alpha[i] * self._y[i] * change
+            if self._state[i] == _BOUND:
+                self._bound_vector[1] += self._c[i] * self._y[i] * change
+            self._rows.replace(i, x)
+        self._free.insert(index, self._rows.take(index))
+        self._screen.replaced(places)
+        self._moved()
+        self._solve()
+
+    def _append(self, x: FloatArray, y: float, weight: float) -> int:
+        """A new row; it begins at its bound, if its best multiplier lies there, else without one."""
+        i = self._rows.append(x)
+        self._y = np.append(self._y, y)
+        self._c = np.append(self._c, weight)
+        self._alpha = np.append(self._alpha, 0.0)
+        self._state = np.append(self._state, np.int8(_ZERO))
+        w, b = self._theta
+        if self._rho * (1.0 - y * (x @ w + b)) >= weight * (x @ x + self._b_scale):
+            self._raise_bound(i, x, weight)
+        return i
 
     @property
     def objective(self) -> float:
@@ -137,36 +166,33 @@ class ActiveSetTrainer(Trainer):
         self._g_b += float(signed.sum())
         self._moved()
 
-    def _count_bound(self, i: int, x: FloatArray, weight: float) -> None:
-        """Put ``weight`` of row i into (take it out of, if negative) the sums over bound rows."""
-        block = int(i >= self._rows.n_clean)
-        signed = weight * self._y[i]
-        self._bound_vector[block] += signed * x
-        self._bound_sums[block] += signed, weight
+    def _count_bound(self, index: np.ndarray, rows: FloatArray, weight: FloatArray) -> None:
+        """Put those weights of the rows into (take them out of, if negative) the sums over bound rows."""
+        added = index >= self._rows.n_clean
+        for block, part in enumerate((~added, added)):
+            signed = weight[part] * self._y[index[part]]
+            self._bound_vector[block] += signed @ rows[part]
+            self._bound_sums[block] += signed.sum(), weight[part].sum()
 
     def _raise_bound(self, i: int, x: FloatArray, weight: float) -> None:
         """Let a row whose upper bound has grown by ``weight`` stand at the bound."""
         self._state[i] = _BOUND
-        self._move_alpha(np.array([i]), x[None], np.array([weight]))
-        self._count_bound(i, x, weight)
+        one, much = np.array([i]), np.array([weight])
+        self._move_alpha(one, x[None], much)
+        self._count_bound(one, x[None], much)
 
     def _enter(self, index: np.ndarray) -> None:
         rows = self._rows.take(index)
-        for i, x in zip(index, rows, strict=True):
-            if self._state[i] == _BOUND:
-                self._count_bound(i, x, -self._c[i])
+        self._count_bound(index, rows, np.where(self._state[index] == _BOUND, -self._c[index], 0.0))
         self._state[index] = _FREE
         self._free.insert(index, rows)
 
     def _leave(self, positions: np.ndarray) -> None:
         """Rows at these positions of the free set stand at a bound; they stop being free."""
-        for position in positions:
-            i = self._free.index[position]
-            if self._alpha[i] > 0:
-                self._state[i] = _BOUND
-                self._count_bound(i, self._free.rows[position], self._c[i])
-            else:
-                self._state[i] = _ZERO
+        index = self._free.index[positions]
+        bound = self._alpha[index] > 0
+        self._state[index] = np.where(bound, _BOUND, _ZERO)
+        self._count_bound(index[bound], self._free.rows[positions[bound]], self._c[index[bound]])
         self._free.remove(positions)
 
     # ---------------------------------------------------------------- the method

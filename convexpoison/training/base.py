@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
@@ -28,6 +30,14 @@ class Trainer(ABC):
     @abstractmethod
     def add(self, x: FloatArray, y: float, weight: float = 1.0) -> None:
         """Add one row (shape (n_features,)) with that label or response, ``weight`` times, and refit."""
+
+    @abstractmethod
+    def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
+        """Add rows that :meth:`move` may take elsewhere, and refit once; their numbers for it."""
+
+    @abstractmethod
+    def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
+        """Replace placed rows and refit once, from where the model stands; labels may change where they are responses."""
 
     @property
     @abstractmethod

@@ -26,7 +26,7 @@ _LOOSE, _TIGHT = 1e-2, 1e-10
 """Share of its energy that a system may leave: usually, and once rows at their kinks could make rough steps zigzag."""
 _MAX_STEPS = 60
 _REFRESH = 100
-"""Additions after which scores and gradient are computed anew, so that rounding errors cannot pile up."""
+"""Changes of the rows after which scores and gradient are computed anew, so that rounding errors cannot pile up."""
 
 
 class NewtonTrainer(Trainer):
@@ -73,7 +73,7 @@ class NewtonTrainer(Trainer):
             raise ValueError(f"Newton's method needs a smooth loss; {victim.loss.name!r} has kinks")
         self.victim = victim
         self._classes = data.classes
-        self._n_added = 0
+        self._n_changes = 0
         self._point = SmoothObjective(victim, data)
         self._rows = self._point.rows
         self._hessian = RowSolver(self._rows)
@@ -100,8 +100,20 @@ class NewtonTrainer(Trainer):
         y, weight = float(y), float(weight)
         self._check_row(x, y, weight)
         self._point.add(x, y, weight)
-        self._n_added += 1
-        if self._n_added % _REFRESH == 0:
+        self._refit()
+
+    def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
+        places = self._point.place(points, labels, weights)
+        self._refit()
+        return places
+
+    def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
+        self._point.replace(places, points, labels)
+        self._refit()
+
+    def _refit(self) -> None:
+        self._n_changes += 1
+        if self._n_changes % _REFRESH == 0:
             self._point.refresh()
         self._minimise()
 

@@ -60,7 +60,44 @@ class SmoothObjective:
 
     def add(self, x: FloatArray, y: float, weight: float) -> None:
         """Put a row in ``weight`` times, without a pass over the others; rho grows as the victim has it."""
-        row = self._index(x, y)
+        key = (x.tobytes(), y)
+        if key not in self._row_of:
+            self._row_of[key] = self._append(x, y)
+        self._weigh(self._row_of[key], weight)
+
+    def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
+        """Put rows in that :meth:`replace` may take out again; their numbers."""
+        places = np.array([self._append(x, y) for x, y in zip(points, labels.tolist(), strict=True)], dtype=np.intp)
+        for row, weight in zip(places.tolist(), weights.tolist(), strict=True):
+            self._weigh(row, float(weight))
+        return places
+
+    def replace(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
+        """Let placed rows be others of the same weights."""
+        for row, x, y in zip(places.tolist(), points, labels.tolist(), strict=True):
+            weight = float(self.weight[row])
+            self._weigh(row, -weight)
+            self.rows.replace(row, x)
+            self._look_at(row, x, y)
+            self._weigh(row, weight)
+
+    def _append(self, x: FloatArray, y: float) -> int:
+        """A new row of weight 0."""
+        row = self.rows.append(x)
+        self.weight = np.append(self.weight, 0.0)
+        self.y, self.scores, self.values = (np.append(a, 0.0) for a in (self.y, self.scores, self.values))
+        self._look_at(row, x, y)
+        return row
+
+    def _look_at(self, row: int, x: FloatArray, y: float) -> None:
+        """Label, score and loss of a row that is new in its place."""
+        self._reach = max(self._reach, float(np.linalg.norm(x)))
+        self.y[row], self.scores[row] = y, float(self.rows.lift(x) @ self.theta)
+        self.values[row] = self._loss.value(self._loss.argument(self.scores[row], y))
+
+    def _weigh(self, row: int, weight: float) -> None:
+        """Put so much weight more on an added row; value and gradient follow."""
+        x, y = self.rows.added[row - self.rows.n_clean], float(self.y[row])
         self.weight[row] += weight
         self._n += weight
         self.rho = self._victim.rho(self._n)
@@ -69,19 +106,6 @@ class SmoothObjective:
         self.gradient = self.gradient + weight * (slope * self.rows.lift(x) + pull)
         self.value += weight * (float(self.values[row]) + 0.5 * float(pull @ self.theta))
         self._zero_value += weight * float(self._loss.value(self._loss.argument(0.0, y)))
-
-    def _index(self, x: FloatArray, y: float) -> int:
-        """Index of the added row ``(x, y)``, put in with weight 0 if it is new."""
-        key = (x.tobytes(), y)
-        if key not in self._row_of:
-            self._row_of[key] = self.rows.append(x)
-            self._reach = max(self._reach, float(np.linalg.norm(x)))
-            score = float(self.rows.lift(x) @ self.theta)
-            self.y = np.append(self.y, y)
-            self.weight = np.append(self.weight, 0.0)
-            self.scores = np.append(self.scores, score)
-            self.values = np.append(self.values, self._loss.value(self._loss.argument(score, y)))
-        return self._row_of[key]
 
     # The point
 

@@ -46,6 +46,10 @@ class GrowingRows:
         self.n_rows += 1
         return self.n_rows - 1
 
+    def replace(self, i: int, x: FloatArray) -> None:
+        """Let an added row be another."""
+        self._added[i - self.n_clean] = x
+
     @property
     def added(self) -> FloatArray:
         """The added rows, shape (n_added, n_features)."""

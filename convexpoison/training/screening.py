@@ -27,7 +27,7 @@ class Screen:
         self._reference: tuple[FloatArray, float] | None = None
         self._radius = -1.0
         self._near = np.empty(0, dtype=np.intp)
-        self._near_clean: Any = None
+        self._near_clean: Any = None  # built when it is first needed: a model in fast motion needs all rows anyway
         self._near_added = np.empty(0, dtype=np.intp)
         self._rows_at_reference = rows.n_rows
         self._complete = False
@@ -43,6 +43,8 @@ class Screen:
         self._complete = False
         added = self._rows.added
         fresh = np.arange(self._rows_at_reference, self._rows.n_rows)
+        if self._near_clean is None:
+            self._near_clean = self._rows.clean_slice(self._near[: self._near.size - self._near_added.size])
         parts = [
             self._near_clean @ w,
             added[self._near_added] @ w,
@@ -59,6 +61,13 @@ class Screen:
         """Look at these rows as well until all rows are looked at again."""
         if not np.isin(index, self._near).all():
             self._set_near(np.union1d(self._near, index))
+
+    def replaced(self, index: np.ndarray) -> None:
+        """These added rows are others now."""
+        known = index[index < self._norms.size]
+        rows = self._rows.added[known - self._rows.n_clean]
+        self._norms[known] = np.sqrt(np.einsum("ij,ij->i", rows, rows) + 1.0)
+        self.watch(index[index < self._rows_at_reference])
 
     def _drift(self, w: FloatArray, b: float) -> float:
         assert self._reference is not None
@@ -80,6 +89,5 @@ class Screen:
     def _set_near(self, near: np.ndarray) -> None:
         """Rows to look at, in ascending order, and their storage."""
         self._near = near
-        clean = near[near < self._rows.n_clean]
-        self._near_clean = self._rows.clean_slice(clean)
-        self._near_added = near[clean.size :] - self._rows.n_clean
+        self._near_clean = None
+        self._near_added = near[near >= self._rows.n_clean] - self._rows.n_clean

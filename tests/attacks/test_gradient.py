@@ -124,9 +124,9 @@ def test_one_point_is_nearly_the_best_of_a_grid(loss):
 class Watched(Attacker):
     """Remembers every block that it was asked to try."""
 
-    def stand(self, block, *earlier):
+    def stand(self, block, earlier=None):
         self.__dict__.setdefault("tried", []).append(block)
-        return super().stand(block, *earlier)
+        return super().stand(block, earlier)
 
 
 def spaces_around(data):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import convexpoison as cp
 from convexpoison.mass.problem import TightBound
+from convexpoison.solvers.linear_backend import Clock
 from convexpoison.targets import best_classified, cheapest, label_flips, least_mass, search, subpopulations
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.02)
@@ -47,6 +50,24 @@ def test_history_tells_every_try(digits):
     tried, reached = found.history["n_points"], found.history["reached"] > 0
     assert found.n_points == tried[reached].min() and (found.history["error"][reached] >= 0.08).all()
     assert np.isnan(found.history["error"][~reached]).all() and (np.diff(found.history["seconds"]) >= 0).all()
+
+
+def test_a_failed_ascent_is_not_lost(digits, monkeypatch):
+    """With more points the search goes on from where it ended with fewer, and not from the last success."""
+    goal, ascents = cp.goals.ErrorRate(0.08, *digits.test), []
+    looking = search.Search(goal, digits.train, HINGE, digits.space, digits.test, 20, None, Clock("test", None))
+    found, climb = looking.grow(1), looking.climber.climb
+
+    def watched(place, n, *how):
+        end, accepted = climb(place, n, *how)
+        ascents.append((place, end, accepted))
+        return end, accepted
+
+    monkeypatch.setattr(looking.climber, "climb", watched)
+    looking._fewer(found)
+    assert ascents[0][0] is found.place and not all(accepted for *_, accepted in ascents)
+    for (_, end, _), (place, _, _) in pairwise(ascents):
+        assert place is end
 
 
 def test_a_start_is_shrunk(digits):

@@ -45,7 +45,7 @@ def test_it_is_the_victims_optimum(victim, rng):
     data = rows(rng)
     response, points = Response(victim, data, LABELS), rng.normal(size=(2, 6))
     for counts in ([3.0, 0.0], [2.0, 7.0], [0.0, 0.0]):
-        response.move(points, np.array(counts))
+        response.put(points, np.array(counts))
         X, y = np.vstack([data.X, points]), np.append(data.y, LABELS)
         exact = victim.fit(X, y, np.append(np.ones(40), counts))
         assert response.model.distance(exact) < 1e-6
@@ -54,7 +54,7 @@ def test_it_is_the_victims_optimum(victim, rng):
 def test_the_rounded_hinge_leads_close_to_the_svm(rng):
     victim, data, points = cp.Victim("hinge", C_R=0.05), rows(rng), rng.normal(size=(2, 6))
     response = Response(victim, data, LABELS)
-    response.move(points, np.array([3.0, 4.0]))
+    response.put(points, np.array([3.0, 4.0]))
     exact = victim.fit(np.vstack([data.X, points]), np.append(data.y, LABELS), np.append(np.ones(40), [3.0, 4.0]))
     # Values differ by width / 8 a row at most, and F is strongly convex with modulus rho: that bounds the distance.
     assert 0.5 * victim.rho(47) * response.model.distance(exact) ** 2 <= 47 * 0.05 / 8
@@ -67,7 +67,7 @@ def test_derivatives_are_those_of_finite_differences(victim, rng):
     direction = rng.normal(size=response.theta.size)
 
     def value(z):
-        response.move(z[:12].reshape(2, 6), z[12:])
+        response.put(z[:12].reshape(2, 6), z[12:])
         return float(direction @ response.theta)
 
     z = np.append(points.ravel(), counts)
@@ -110,7 +110,7 @@ def test_a_free_intercept_is_held_where_no_row_is_at_its_kink(C, seed):
     response = Response(victim, data, LABELS)
     for counts in ([0.0, 0.0], [30.0, 5.0], [3.0, 15.0], [80.0, 80.0]):
         points = rng.random((2, 3))
-        response.move(points, np.array(counts))
+        response.put(points, np.array(counts))
         joined = np.vstack([X, points]), np.append(data.y, LABELS), np.append(np.ones(80), counts)
         exact, rows = victim.fit(*joined), TrainingData.from_user(joined[:2], sample_weight=joined[2])
         # Rounding costs width / 8 a row at most, the trace of a penalty a millionth of the intercept's square.
