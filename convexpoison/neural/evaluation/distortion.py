@@ -11,6 +11,7 @@ import torch
 
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
+from convexpoison.neural.evaluation.axes import accuracy_axes
 from convexpoison.neural.smoothing import inputs
 from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 from convexpoison.neural.smoothing.forward import soft_votes
@@ -58,15 +59,10 @@ class Distortion:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        if ax is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
-                figsize=(6.0, 4.2), layout="constrained"
-            )
-            ax = figure.subplots()
+        ax = accuracy_axes(ax, "l2 distortion", "accuracy under attack")
         budgets = np.concatenate([[0.0], self.eps])
         ax.step(budgets, [(self.distortion > e).mean() for e in budgets], where="post", color="#0072B2")
-        ax.set(xlabel="l2 distortion", ylabel="accuracy under attack", ylim=(0.0, 1.0), xlim=(0.0, None))
-        ax.grid(visible=True, alpha=0.3)
+        ax.set(xlim=(0.0, None))
         return ax
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
+from convexpoison.neural.evaluation.axes import accuracy_axes
 from convexpoison.neural.evaluation.records import COLUMNS, RecordWriter, read_records
 
 if TYPE_CHECKING:
@@ -162,15 +163,10 @@ class CertifiedAccuracy:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        if ax is None:
-            figure = optional_import("matplotlib.figure", "plot", "a plot").Figure(
-                figsize=(6.0, 4.2), layout="constrained"
-            )
-            ax = figure.subplots()
+        ax = accuracy_axes(ax, "radius", "certified accuracy")
         for i, (name, accuracy) in enumerate(self.accuracy.items()):
             ax.plot(self.radii, accuracy, color=_COLOURS[i % len(_COLOURS)], label=name)
-        ax.set(xlabel="radius", ylabel="certified accuracy", ylim=(0.0, 1.0), xlim=(0.0, None))
-        ax.grid(visible=True, alpha=0.3)
+        ax.set(xlim=(0.0, None))
         ax.legend(frameon=False)
         return ax
 
