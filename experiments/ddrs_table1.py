@@ -41,7 +41,7 @@ def main() -> None:
                     "method": NAMES[method],
                     "sigma": way,
                     **line(max(r["acr"] for r in mine), best.tolist()),
-                    "DDRS: ACR": acr,
+                    **({} if scale == "smoke" else {"DDRS: ACR": acr}),
                 }
             )
     words = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from common import write
+from common import RESULTS, write
 
 import convexpoison as cp
 from convexpoison import neural
@@ -21,6 +21,11 @@ RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
 NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}
 RUNS = Path(__file__).parent / "runs"
 _FEW_EPOCHS = 50
+_ASCENT: dict[bool, dict[str, Any]] = {
+    True: {"n": 100, "steps": 900, "learning_rate": 0.04},
+    False: {"n": 8, "steps": 20, "check": 100},
+}
+"""How each image's sigma is sought: at the paper's scale as in DDRS's code (which differs from its text), or in little time."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class Size:
     every: int = 1
 
 
-def sizes(data: str) -> dict[str, Size]:
-    """smoke: seconds on digits; small: minutes on a CPU; paper: the papers' settings, for a GPU."""
-    network = "resnet18" if data == "cifar10" else "lenet"
+def sizes(data: str, source: str = "ddrs") -> dict[str, Size]:
+    """smoke: seconds on digits; small: minutes on a CPU; paper: the settings of ``source``, for a GPU."""
+    network = {"ddrs": "resnet18", "macer": "resnet110"}[source] if data == "cifar10" else "lenet"
     return {
         "smoke": Size("lenet", 300, 10, 2, 200),
         "small": Size(network, 2_500, 50, 8, 1_000),
@@ -64,14 +69,14 @@ def images(data: str, scale: str) -> Images:
     return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
 
 
-def recipe(data: str, scale: str, method: str) -> neural.Recipe:
-    """Epochs and rates: MACER's Section 5.1 on MNIST; Cohen et al. and DDRS on CIFAR-10 (200 epochs)."""
+def recipe(data: str, scale: str, method: str, source: str = "ddrs") -> neural.Recipe:
+    """Epochs and rates: MACER's Section 5.1 on MNIST, and where it is the source; else DDRS's on CIFAR-10 (200 epochs)."""
     if scale == "smoke":
         return neural.Recipe(epochs=2)
     if scale == "small":
         return neural.Recipe(epochs=6, milestones=(4, 5))
-    if data == "mnist":
-        return neural.Recipe(epochs=440, milestones=(200, 400), mixed_precision=False)
+    if data == "mnist" or source == "macer":
+        return neural.Recipe(epochs=440, milestones=(200, 400), augment=None if data == "mnist" else flip_and_crop)
     return neural.Recipe(
         epochs=200, batch_size=256, learning_rate=0.01 if method == "macer" else 0.1,
         weight_decay=5e-4 if method == "macer" else 1e-4, milestones=(50, 100, 150), augment=flip_and_crop,
@@ -93,13 +98,15 @@ def objective(method: str, sigma: float, data: str, epochs: int, options: dict[s
 
 
 def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Train and certify once: ``data, scale, method, sigma, trained ("fixed" | "own")``, and options of MACER.
+    """Train and certify once: ``data, scale, method, sigma``, and where they are given ``trained`` ("fixed" or "own"),
+    ``source`` (whose network and recipe: "ddrs" or "macer"), ``noise`` and ``options`` of MACER.
 
     Certified with the sigma of training for all images, and with each image's own (DDRS, through the memory).
     """
     data, scale, method, sigma = (params[name] for name in ("data", "scale", "method", "sigma"))
-    size, some = sizes(data)[scale], images(data, scale)
-    how = recipe(data, scale, method)
+    source = params.get("source", "ddrs")
+    size, some = sizes(data, source)[scale], images(data, scale)
+    how = recipe(data, scale, method, source)
     options = {"k": size.k} | params.get("options", {})
     aim = objective(method, sigma, data, how.epochs, options)
     if params.get("trained", "fixed") == "own":
@@ -116,7 +123,7 @@ def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
     )
     X, y = some.X_test[:: size.every], some.y_test[:: size.every]
     start = perf_counter()
-    own = neural.MemoryClassifier(smoothed, partial(neural.optimize_sigma, n=8, steps=20, check=100))
+    own = neural.MemoryClassifier(smoothed, partial(neural.optimize_sigma, **_ASCENT[scale == "paper"]))
     for name, classifier in (("fixed", smoothed), ("own", own)):
         found = neural.evaluate(classifier, X, y, n=size.draws, chunk=10, progress=False)
         out[name] = {"acr": found.acr, "accuracies": [float(a) for a in found.certified_accuracy(RADII)]}
@@ -141,4 +148,18 @@ def line(acr: float, accuracies: list[float]) -> dict[str, str]:
 def publish(stem: str, scale: str, heading: str, words: list[str], rows: list[dict[str, Any]]) -> None:
     """CSV and Markdown."""
     command = f"`python experiments/{stem}.py --scale {scale}`"
-    print(write(f"{stem}_{scale}", heading, [f"From {command}.", "", *words], rows))
+    print(write(f"{stem}_{scale}", heading, [f"From {command}.", "", *_standing(stem, scale), *words], rows))
+
+
+def _standing(stem: str, scale: str) -> list[str]:
+    """What a page of a smaller scale is worth, and whether there is one at the paper's."""
+    if scale == "paper":
+        return []
+    shown = {
+        "smoke": "Two epochs on scikit-learn's digits: it shows that the script runs, and nothing about the table.",
+        "small": "On a part of the data, for a few epochs: compare the order, not the values.",
+    }[scale]
+    whole = f"`python experiments/{stem}.py --scale paper`, with the paper's settings,"
+    if (RESULTS / f"{stem}_paper.md").exists():
+        return [f"{shown} {whole} has a page of its own.", ""]
+    return [f"{shown} {whole} needs a CUDA device and is not yet run.", ""]

@@ -32,7 +32,7 @@ smoothing_options = together(
     ),
     click.option("--two-sided", is_flag=True, help="Bound the other classes too, at half of alpha each."),
     click.option("--tolerance", type=float, help="Draw less where it costs at most this share of sigma (hard votes)."),
-    click.option("--batch-size", type=int, help="Most noisy images at a time [default: 200 on a CPU, 4096 on CUDA]."),
+    click.option("--batch-size", type=int, help="Most noisy images at a time [default: 100 on a CPU, 4096 on CUDA]."),
     click.option(
         "--data-dependent", is_flag=True,
         help="Each image gets its own sigma, and the answers are remembered (Alfarra et al., 2022): the guarantee is "

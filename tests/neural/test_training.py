@@ -12,6 +12,7 @@ from scipy.stats import norm  # noqa: E402
 from torch import nn  # noqa: E402
 
 from convexpoison.datasets.images import load_images  # noqa: E402
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier  # noqa: E402
 from convexpoison.neural.training import checkpoint, networks  # noqa: E402
 from convexpoison.neural.training.estimator import SmoothedNetworkClassifier  # noqa: E402
 from convexpoison.neural.training.fit import Recipe, fit, flip_and_crop  # noqa: E402
@@ -77,6 +78,17 @@ def test_wrong_networks_are_refused():
         networks.resnet_cifar(21)
     with pytest.raises(ValueError, match="positive std"):
         networks.Normalize([0.5], [0.0])
+
+
+@pytest.mark.parametrize(("name", "channels"), [("resnet20", 1), ("resnet18", 4), ("lenet", 3), ("pacd_mnist", 3)])
+def test_images_with_other_channels_are_refused(name, channels):
+    """One grey channel would be broadcast by the normalisation, had it not been looked at."""
+    network, size = networks.make_network(name), 32 if name.startswith("resnet") else 28
+    X = np.zeros((2, channels, size, size), dtype=np.float32)
+    with pytest.raises(ValueError, match="channels"):
+        SmoothedClassifier(network, 0.5).predict(X)
+    with pytest.raises(ValueError, match="channels"):
+        fit(network, Standard(), X, np.array([0, 1]), Recipe(1))
 
 
 # -------------------------------------------------------------------- objectives

@@ -77,6 +77,12 @@ class Certification(Rows):
     norm: int
     alpha: float
 
+    @classmethod
+    def abstaining(cls, top: np.ndarray, radius: FloatArray, *others: Any) -> Certification:
+        """Of the classes ``top``, and of none where the radius is not above 0; ``others`` are the other attributes."""
+        certified = radius > 0.0
+        return cls(np.where(certified, top, -1), np.where(certified, radius, 0.0), *others)
+
 
 @dataclass(frozen=True, eq=False)
 class RadiusDecision(Rows):
@@ -87,14 +93,10 @@ class RadiusDecision(Rows):
     prediction : int array of shape (n_images,)
         The class whose radius was in question; -1 where the radius is not certified.
     certified : bool array
-        With probability ``1 - alpha`` over the draws, for each image by itself, none is certified wrongly.
-    decided : bool array
-        False where the draws ended before either answer was clear; such an image counts as not certified.
+        With probability ``1 - alpha`` over the draws, for each image by itself, none is certified wrongly. False where the
+        radius is too large, or so near the limit that the most draws allowed would hardly have shown it.
     radius : float array
         What was asked.
-    anytime_radius : float array
-        A radius that the same draws certify, at the same level: no larger than what a fixed number of draws would give, but
-        valid although the draws stopped when it suited. 0 where even the class is open.
     n : int array
         Draws used, without the ``n0``.
     norm : int
@@ -103,9 +105,7 @@ class RadiusDecision(Rows):
 
     prediction: np.ndarray
     certified: np.ndarray
-    decided: np.ndarray
     radius: FloatArray
-    anytime_radius: FloatArray
     n: np.ndarray
     norm: int
     alpha: float

@@ -18,10 +18,11 @@ from convexpoison.neural.smoothing.certification import Certification, RadiusDec
 from convexpoison.neural.smoothing.decision import until_decided
 from convexpoison.neural.smoothing.forward import Forward
 from convexpoison.neural.smoothing.noise import NOISES
-from convexpoison.neural.smoothing.sampling import Stream, Tally, stream_seed, tally
-from convexpoison.neural.smoothing.sequential import sequence_interval
+from convexpoison.neural.smoothing.sampling import Stream, Tally, seed_bytes, stream_seed, tally
 
 _BOUNDS = {"hard": ("clopper_pearson", "randomized"), "soft": ("bernstein", "hoeffding")}
+_LEAST = 1e-6
+"""What is certified where a radius of 0 is asked for, in units of sigma; no radius at all means to abstain."""
 _SIZES = 12
 """How many sample sizes, evenly spaced in the logarithm, a per-image choice has."""
 
@@ -52,7 +53,7 @@ class SmoothedClassifier:
     input_shape : tuple of int, optional
         Shape of one image; without it the network itself is asked.
     batch_size : int, optional
-        Most rows at a time; by default 200 on a CPU and 4,096 on CUDA. Halved when memory runs out, said once by a warning.
+        Most rows at a time; by default 100 on a CPU and 4,096 on CUDA. Halved when memory runs out, said once by a warning.
     precision : {"float32", "float16", "bfloat16"}
         Half precision on CUDA only. The network that is certified is then the one of that precision.
     channels_last : bool
@@ -158,7 +159,7 @@ class SmoothedClassifier:
     def certify(
         self, X: Any, n0: int = 100, n: int = 100_000, alpha: float = 0.001, *,
         bound: str | None = None, two_sided: bool = False, tolerance: float | None = None,
-        sigma: npt.ArrayLike | None = None,
+        radii: npt.ArrayLike | None = None, sigma: npt.ArrayLike | None = None,
     ) -> Certification:  # fmt: skip
         """The class of each image with a radius within which the smoothed classifier does not change it.
 
@@ -181,6 +182,11 @@ class SmoothedClassifier:
         tolerance : float, optional
             Each image draws only as many of the ``n`` as it takes to lose no more than ``tolerance`` times ``sigma`` of the
             radius, judged from the ``n0`` draws (hard votes; take ``n0`` of 200 or more). The certificate is as valid as ever.
+        radii : array of shape (n_radii,), optional
+            Radii at which certified accuracies will be read off: an image draws only until it is clear which of them it has,
+            at most ``n`` times, and its radius is the largest of these (for 0, a millionth of ``sigma``). As valid as ever
+            although the draws stop when it suits, by a test that may be looked at at any time; without ``bound``,
+            ``two_sided`` and ``tolerance``.
         sigma : array of shape (n_images,), optional
             Another sigma for each image. The radius of an image then belongs to the classifier that has this sigma everywhere:
             a classifier that chooses sigma by the image needs :class:`convexpoison.neural.MemoryClassifier`.
@@ -192,21 +198,34 @@ class SmoothedClassifier:
         Raises
         ------
         ValueError
-            As :meth:`predict`; ``n < n0``.
+            As :meth:`predict`; ``n < n0``; options that exclude each other.
 
         References
         ----------
-        Cohen et al. (2019), CERTIFY; MACER, Algorithm 2; Chen et al. (AAAI 2022) for ``tolerance``.
+        Cohen et al. (2019), CERTIFY; MACER, Algorithm 2; Chen et al. (AAAI 2022) for ``tolerance``; Voráček (NeurIPS 2024) for
+        confidence sequences.
         """
         images = self.images(X)
         n0, n = inputs.check_draws(n0, n)
         alpha = inputs.check_alpha(alpha)
+        sigmas = self._sigmas(sigma, len(images))
+        if radii is not None:
+            if bound is not None or two_sided or tolerance is not None:
+                raise ValueError("radii goes without bound, two_sided and tolerance: leave these out, or radii")
+            sorted_radii = np.sort(inputs.check_radii("radii", np.atleast_1d(radii)))
+            wanted = np.maximum(sorted_radii, _LEAST * sigmas[:, None])
+            top = self.draw(images, "choose", np.full(len(images), n0), sigmas).top()
+            sizes, passed = self._decide(images, top, wanted, sigmas, n, alpha)
+            radius = np.where(passed, wanted, 0.0).max(axis=1)
+            p_lower = np.where(passed, self.noise.needed(wanted, sigmas[:, None]), 0.0).max(axis=1)
+            return Certification.abstaining(
+                top, radius, sizes, p_lower, bounds.upper(p_lower), sigmas, self.norm, alpha
+            )
         bound = inputs.check_choice("bound", bound or _BOUNDS[self.votes][0], _BOUNDS[self.votes])
         if tolerance is not None:
             inputs.check_positive("tolerance", tolerance)
             if self.votes == "soft":
                 raise ValueError("tolerance needs hard votes; leave it out, or build the classifier with votes='hard'")
-        sigmas = self._sigmas(sigma, len(images))
         chosen = self.draw(images, "choose", np.full(len(images), n0), sigmas)
         top = chosen.top()
         sizes = np.full(len(images), n)
@@ -221,11 +240,7 @@ class SmoothedClassifier:
         if two_sided:
             p_upper = np.minimum(p_upper, bounds.upper_of_others(bound, *sums, top, level))
         radius = self.noise.radius(p_lower, p_upper, sigmas)
-        certified = radius > 0.0
-        return Certification(
-            np.where(certified, top, -1), np.where(certified, radius, 0.0), sizes, p_lower, p_upper, sigmas,
-            self.norm, alpha,
-        )  # fmt: skip
+        return Certification.abstaining(top, radius, sizes, p_lower, p_upper, sigmas, self.norm, alpha)
 
     def certify_radius(
         self, X: Any, radius: npt.ArrayLike, n0: int = 100, n_max: int = 100_000, alpha: float = 0.001
@@ -255,25 +270,17 @@ class SmoothedClassifier:
 
         References
         ----------
-        Voráček (NeurIPS 2024): confidence sequences for smoothing. Here Robbins' Beta mixture
+        Voráček (NeurIPS 2024): confidence sequences for smoothing. Here Robbins' Beta mixture, one-sided
         (:mod:`convexpoison.neural.smoothing.sequential`).
         """
         images = self.images(X)
         n0, n_max = inputs.check_draws(n0, n_max)
         alpha = inputs.check_alpha(alpha)
-        wanted = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(images),)).copy()
-        if not (np.isfinite(wanted).all() and (wanted >= 0.0).all()):
-            raise ValueError(f"radius is {radius!r}; it must be finite and not negative")
-        needed = self.noise.needed(wanted, self.sigma)
+        wanted = np.broadcast_to(inputs.check_radii("radius", radius), (len(images),)).copy()
         top = self.draw(images, "choose", np.full(len(images), n0)).top()
-        drawn, certified, refused = until_decided(self, images, top, needed, n_max, alpha)
-        votes = drawn.total[np.arange(len(images)), top]
-        lower, _ = sequence_interval(votes, np.maximum(drawn.n, 1), alpha)
-        lower = np.where(drawn.n > 0, lower, 0.0)
-        anytime = np.maximum(self.noise.radius(lower, bounds.upper(lower), self.sigma), 0.0)
-        return RadiusDecision(
-            np.where(certified, top, -1), certified, certified | refused, wanted, anytime, drawn.n, self.norm, alpha
-        )
+        sizes, passed = self._decide(images, top, wanted[:, None], np.full(len(images), self.sigma), n_max, alpha)
+        certified = passed[:, 0]
+        return RadiusDecision(np.where(certified, top, -1), certified, wanted, sizes, self.norm, alpha)
 
     # -------------------------------------------------------------------- draws
 
@@ -298,6 +305,16 @@ class SmoothedClassifier:
     def stream(self, image: torch.Tensor, purpose: str, sigma: float) -> Stream:
         """The noisy copies of an image for one purpose."""
         return Stream(self.forward.flat(image), sigma, self.noise, stream_seed(self.seed, purpose, image))
+
+    def _decide(
+        self, images: torch.Tensor, top: np.ndarray, wanted: FloatArray, sigmas: FloatArray, n_max: int, alpha: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws, and which of each image's ``wanted`` radii, ascending and of shape (n_images, n_radii), are certified."""
+        streams = [self.stream(image, "decide", float(s)) for image, s in zip(images, sigmas, strict=True)]
+        limits = self.noise.needed(wanted, sigmas[:, None])
+        shape, n_classes = tuple(images.shape[1:]), self.n_classes or 2
+        with self.forward.open() as forward:
+            return until_decided(forward, streams, shape, n_classes, self.soft_beta, top, limits, n_max, alpha)
 
     @property
     def soft_beta(self) -> float | None:
@@ -330,9 +347,3 @@ def _of(top: np.ndarray, sums: tuple[FloatArray, FloatArray, np.ndarray]) -> tup
     """The sums of one class of each image."""
     rows = np.arange(len(top))
     return sums[0][rows, top], sums[1][rows, top], sums[2]
-
-
-def seed_bytes(random_state: int | np.random.Generator | None) -> bytes:
-    if isinstance(random_state, np.random.Generator):
-        return random_state.bytes(16)
-    return np.random.SeedSequence(random_state).generate_state(4).tobytes()

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-_BATCH = {"cpu": 200, "cuda": 4096}
+_BATCH = {"cpu": 100, "cuda": 4096}
 """Rows at a time: on a CPU more cost page faults, on a GPU fewer leave it idle."""
 _BLOCK = {"cpu": 100, "cuda": 1000}
 """Draws that an image takes from its random stream at a time; part of what a seed means."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from convexpoison.losses import FloatArray
 from convexpoison.neural.smoothing.forward import Forward, out_of_memory
 
 
@@ -38,6 +39,13 @@ def check_positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < float("inf"):
         raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
     return float(value)
+
+
+def check_radii(name: str, value: Any) -> FloatArray:
+    radii = np.asarray(value, dtype=np.float64)
+    if not (np.isfinite(radii).all() and (radii >= 0.0).all()):
+        raise ValueError(f"{name} is {value!r}; it must be finite and not negative")
+    return radii
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:

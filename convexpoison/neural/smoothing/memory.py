@@ -130,7 +130,7 @@ class MemoryClassifier:
         n0, n, alpha
             As in :meth:`SmoothedClassifier.certify`.
         **options
-            Of :meth:`SmoothedClassifier.certify`: bound, two_sided, tolerance.
+            Of :meth:`SmoothedClassifier.certify`: bound, two_sided, tolerance, radii.
 
         Raises
         ------

@@ -18,6 +18,13 @@ from convexpoison.neural.smoothing.forward import Forward, soft_votes
 from convexpoison.neural.smoothing.noise import Noise
 
 
+def seed_bytes(random_state: int | np.random.Generator | None) -> bytes:
+    """The key of all of a classifier's streams."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state.bytes(16)
+    return np.random.SeedSequence(random_state).generate_state(4).tobytes()
+
+
 def stream_seed(seed: bytes, purpose: str, image: torch.Tensor) -> int:
     """Seed of one image's stream for one purpose: 63 bits of a hash, alike on every machine."""
     content = np.ascontiguousarray(image.detach().cpu().to(torch.float64).numpy()).tobytes()

@@ -11,9 +11,9 @@ import torch
 
 from convexpoison.losses import FloatArray
 from convexpoison.neural.smoothing import bounds, inputs
-from convexpoison.neural.smoothing.classifier import SmoothedClassifier, seed_bytes
+from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 from convexpoison.neural.smoothing.forward import soft_votes
-from convexpoison.neural.smoothing.sampling import stream_seed
+from convexpoison.neural.smoothing.sampling import seed_bytes, stream_seed
 
 _CLAMP = 1e-3
 """Mean probabilities are kept this far from 0 and 1, where the slope of the normal quantile is unbounded (DDRS's code)."""

@@ -164,15 +164,14 @@ def fit(
     optimizer = recipe.make_optimizer(network)
     memory = objective.start(len(images), where)
     identity = _identity(objective, recipe, seed, len(images))
+    run = _Run(network, objective, images, labels, recipe, optimizer, memory, seed, where)
     start, losses = perf_counter(), list[float]()
     if checkpoint is not None and Path(checkpoint).exists():
         losses = load_checkpoint(Path(checkpoint), network, optimizer, memory, identity)
     shown = None if progress is None else not progress
     with tqdm(total=recipe.epochs, initial=len(losses), desc="epochs", disable=shown, file=sys.stderr) as bar:
         for epoch in range(len(losses), recipe.epochs):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(epoch)
-            losses.append(_epoch(network, objective, images, labels, recipe, optimizer, memory, epoch, seed, where))
+            losses.append(run.epoch(epoch))
             bar.update()
             bar.set_postfix(loss=f"{losses[-1]:.4g}")
             if checkpoint is not None:
@@ -192,72 +191,69 @@ def n_outputs(network: nn.Module, images: Tensor) -> int:
     return probe(Forward(network, "logits", None, "float32", channels_last=False), images[0], None)
 
 
-def _epoch(
-    network: nn.Module,
-    objective: Objective,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    memory: Memory,
-    epoch: int,
-    random_state: int,
-    where: torch.device,
-) -> float:
-    """One pass over the images, in training mode; the mean loss. A loss that is no number puts the weights back."""
-    before = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    network.train()
-    try:
-        loss = _pass(network, objective, images, labels, recipe, optimizer, memory, epoch, random_state, where)
-    except (RuntimeError, MemoryError) as exc:
-        if not out_of_memory(exc):
-            raise
-        raise MemoryError(
-            f"out of memory on {where} with batch_size={recipe.batch_size}: pass a Recipe with a smaller one"
-        ) from exc
-    finally:
-        network.eval()
-    if not (np.isfinite(loss) and all(bool(p.isfinite().all()) for p in network.parameters())):
-        network.load_state_dict(before)
-        raise ValueError(
-            f"the loss is not a number any more in epoch {epoch}: use a smaller learning_rate than "
-            f"{recipe.rate(epoch):g}, and check that the network's outputs are finite"
-        )
-    return loss
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What stays the same from epoch to epoch."""
 
+    network: nn.Module
+    objective: Objective
+    images: Tensor
+    labels: Tensor
+    recipe: Recipe
+    optimizer: torch.optim.Optimizer
+    memory: Memory
+    seed: int
+    where: torch.device
 
-def _pass(
-    network: nn.Module,
-    objective: Objective,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    memory: Memory,
-    epoch: int,
-    random_state: int,
-    where: torch.device,
-) -> float:
-    """The steps of an epoch; the mean loss, or one that is no number, with which no step was made."""
-    seeds = np.random.SeedSequence([random_state, epoch]).generate_state(2)
-    order = torch.from_numpy(np.random.default_rng(seeds[0]).permutation(len(images)))
-    generator = torch.Generator(where).manual_seed(int(seeds[1]))
-    half = recipe.mixed_precision and where.type == "cuda"
-    total = 0.0
-    with seeded(int(seeds[1]), where):  # dropout draws from the global generator
-        for rows in torch.split(order, recipe.batch_size):
-            X, y, there = images[rows].to(where), labels[rows].to(where), rows.to(where)
-            if recipe.augment is not None:
-                X = recipe.augment(X, generator)
-            with torch.autocast(where.type, dtype=torch.bfloat16, enabled=half):
-                loss = objective.loss(network, Batch(X, y, there, epoch, generator), memory)
-            total += float(loss.detach()) * len(rows)
-            if not np.isfinite(total):
-                return total
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return total / len(images)
+    def epoch(self, number: int) -> float:
+        """One pass over the images, in training mode; the mean loss. A loss that is no number puts the weights back."""
+        before = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(number)
+        self.network.train()
+        try:
+            loss = self._steps(number)
+        except (RuntimeError, MemoryError) as exc:
+            if not out_of_memory(exc):
+                raise
+            raise MemoryError(
+                f"out of memory on {self.where} with batch_size={self.recipe.batch_size}: pass a Recipe with a smaller one"
+            ) from exc
+        finally:
+            self.network.eval()
+        if not (np.isfinite(loss) and all(bool(p.isfinite().all()) for p in self.network.parameters())):
+            self.network.load_state_dict(before)
+            raise ValueError(
+                f"the loss is not a number any more in epoch {number}: use a smaller learning_rate than "
+                f"{self.recipe.rate(number):g}, and check that the network's outputs are finite"
+            )
+        return loss
+
+    def _steps(self, epoch: int) -> float:
+        """The steps of an epoch; the mean loss, or one that is no number, with which no step was made."""
+        seeds = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
+        order = torch.from_numpy(np.random.default_rng(seeds[0]).permutation(len(self.images)))
+        generator = torch.Generator(self.where).manual_seed(int(seeds[1]))
+        total = 0.0
+        with seeded(int(seeds[1]), self.where):  # dropout draws from the global generator
+            for rows in torch.split(order, self.recipe.batch_size):
+                loss = self._loss(rows, epoch, generator)
+                total += float(loss.detach()) * len(rows)
+                if not np.isfinite(total):
+                    return total
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                self.optimizer.step()
+        return total / len(self.images)
+
+    def _loss(self, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
+        """The objective on one batch."""
+        X, y, there = (values.to(self.where) for values in (self.images[rows], self.labels[rows], rows))
+        if self.recipe.augment is not None:
+            X = self.recipe.augment(X, generator)
+        half = self.recipe.mixed_precision and self.where.type == "cuda"
+        with torch.autocast(self.where.type, dtype=torch.bfloat16, enabled=half):
+            return self.objective.loss(self.network, Batch(X, y, there, epoch, generator), self.memory)
 
 
 def _identity(objective: Objective, recipe: Recipe, random_state: int, n: int) -> str:

@@ -17,6 +17,12 @@ class Normalize(nn.Module):
     """Subtracts a mean and divides by a standard deviation, one of each a channel.
 
     Part of the network and not of the data, so that noise and radii are in the units of the images.
+
+    Raises
+    ------
+    ValueError
+        If means and deviations are not as many or not positive; of images with another number of channels, which would
+        otherwise be repeated to fit.
     """
 
     mean: Tensor
@@ -30,6 +36,11 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-3] != len(self.mean):
+            raise ValueError(
+                f"images of shape {tuple(x.shape[-3:])} have {x.shape[-3]} channels; this network was made for "
+                f"{len(self.mean)}: pass such images, or build it with other in_channels"
+            )
         return (x - self.mean) / self.std
 
 
