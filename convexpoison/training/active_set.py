@@ -12,6 +12,8 @@ is when ``sum a_i y_i = 0``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from convexpoison.data import TrainingData
@@ -51,7 +53,7 @@ class ActiveSetTrainer(Trainer):
         self._n = data.n_rows
         self._alpha = np.zeros(data.n_samples)
         self._state = np.full(data.n_samples, _ZERO, dtype=np.int8)
-        self._free = FreeSet(data.n_features)
+        self._free = FreeSet(data.n_features, sparse=self._rows.is_sparse)
         self._twins: dict[bytes, int] = {}
         self._b_reference = 0.0
         self._b_scale = victim.intercept_scaling**2 if victim.intercept == "regularized" else 0.0
@@ -129,7 +131,7 @@ class ActiveSetTrainer(Trainer):
         w, b = self._theta
         return np.asarray(self._y[self._free.index] * (self._free.rows @ w + b))
 
-    def _move_alpha(self, index: np.ndarray, rows: FloatArray, step: FloatArray) -> None:
+    def _move_alpha(self, index: np.ndarray, rows: Any, step: FloatArray) -> None:
         """Change multipliers, and g with them."""
         signed = step * self._y[index]
         self._alpha[index] += step
@@ -137,36 +139,34 @@ class ActiveSetTrainer(Trainer):
         self._g_b += float(signed.sum())
         self._moved()
 
-    def _count_bound(self, i: int, x: FloatArray, weight: float) -> None:
-        """Put ``weight`` of row i into (take it out of, if negative) the sums over bound rows."""
-        block = int(i >= self._rows.n_clean)
-        signed = weight * self._y[i]
-        self._bound_vector[block] += signed * x
-        self._bound_sums[block] += signed, weight
+    def _count_bound(self, index: np.ndarray, rows: Any, weight: FloatArray) -> None:
+        """Put ``weight`` of these rows into (take it out of, if negative) the sums over bound rows."""
+        signed, added = weight * self._y[index], index >= self._rows.n_clean
+        for block, part in enumerate((~added, added)):
+            if part.any():
+                self._bound_vector[block] += signed[part] @ rows[np.flatnonzero(part)]
+                self._bound_sums[block] += signed[part].sum(), weight[part].sum()
 
     def _raise_bound(self, i: int, x: FloatArray, weight: float) -> None:
         """Let a row whose upper bound has grown by ``weight`` stand at the bound."""
         self._state[i] = _BOUND
-        self._move_alpha(np.array([i]), x[None], np.array([weight]))
-        self._count_bound(i, x, weight)
+        index, row, step = np.array([i]), x[None], np.array([weight])
+        self._move_alpha(index, row, step)
+        self._count_bound(index, row, step)
 
     def _enter(self, index: np.ndarray) -> None:
-        rows = self._rows.take(index)
-        for i, x in zip(index, rows, strict=True):
-            if self._state[i] == _BOUND:
-                self._count_bound(i, x, -self._c[i])
+        rows = self._rows.pick(index)
+        bound = np.flatnonzero(self._state[index] == _BOUND)
+        self._count_bound(index[bound], rows[bound], -self._c[index[bound]])
         self._state[index] = _FREE
         self._free.insert(index, rows)
 
     def _leave(self, positions: np.ndarray) -> None:
         """Rows at these positions of the free set stand at a bound; they stop being free."""
-        for position in positions:
-            i = self._free.index[position]
-            if self._alpha[i] > 0:
-                self._state[i] = _BOUND
-                self._count_bound(i, self._free.rows[position], self._c[i])
-            else:
-                self._state[i] = _ZERO
+        index = self._free.index[positions]
+        bound = self._alpha[index] > 0
+        self._state[index] = np.where(bound, _BOUND, _ZERO)
+        self._count_bound(index[bound], self._free.rows[positions[bound]], self._c[index[bound]])
         self._free.remove(positions)
 
     # ---------------------------------------------------------------- the method
