@@ -12,6 +12,8 @@ is when ``sum a_i y_i = 0``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from convexpoison.data import TrainingData
@@ -51,7 +53,7 @@ class ActiveSetTrainer(Trainer):
         self._n = data.n_rows
         self._alpha = np.zeros(data.n_samples)
         self._state = np.full(data.n_samples, _ZERO, dtype=np.int8)
-        self._free = FreeSet(data.n_features)
+        self._free = FreeSet(data.n_features, sparse=self._rows.is_sparse)
         self._twins: dict[bytes, int] = {}
         self._b_reference = 0.0
         self._b_scale = victim.intercept_scaling**2 if victim.intercept == "regularized" else 0.0
@@ -105,7 +107,7 @@ class ActiveSetTrainer(Trainer):
             if self._state[i] == _BOUND:
                 self._bound_vector[1] += self._c[i] * self._y[i] * change
             self._rows.replace(i, x)
-        self._free.insert(index, self._rows.take(index))
+        self._free.insert(index, self._rows.pick(index))
         self._screen.replaced(places)
         self._moved()
         self._solve()
@@ -158,7 +160,7 @@ class ActiveSetTrainer(Trainer):
         w, b = self._theta
         return np.asarray(self._y[self._free.index] * (self._free.rows @ w + b))
 
-    def _move_alpha(self, index: np.ndarray, rows: FloatArray, step: FloatArray) -> None:
+    def _move_alpha(self, index: np.ndarray, rows: Any, step: FloatArray) -> None:
         """Change multipliers, and g with them."""
         signed = step * self._y[index]
         self._alpha[index] += step
@@ -166,24 +168,25 @@ class ActiveSetTrainer(Trainer):
         self._g_b += float(signed.sum())
         self._moved()
 
-    def _count_bound(self, index: np.ndarray, rows: FloatArray, weight: FloatArray) -> None:
-        """Put those weights of the rows into (take them out of, if negative) the sums over bound rows."""
-        added = index >= self._rows.n_clean
+    def _count_bound(self, index: np.ndarray, rows: Any, weight: FloatArray) -> None:
+        """Put ``weight`` of these rows into (take it out of, if negative) the sums over bound rows."""
+        signed, added = weight * self._y[index], index >= self._rows.n_clean
         for block, part in enumerate((~added, added)):
-            signed = weight[part] * self._y[index[part]]
-            self._bound_vector[block] += signed @ rows[part]
-            self._bound_sums[block] += signed.sum(), weight[part].sum()
+            if part.any():
+                self._bound_vector[block] += signed[part] @ rows[np.flatnonzero(part)]
+                self._bound_sums[block] += signed[part].sum(), weight[part].sum()
 
     def _raise_bound(self, i: int, x: FloatArray, weight: float) -> None:
         """Let a row whose upper bound has grown by ``weight`` stand at the bound."""
         self._state[i] = _BOUND
-        one, much = np.array([i]), np.array([weight])
-        self._move_alpha(one, x[None], much)
-        self._count_bound(one, x[None], much)
+        index, row, step = np.array([i]), x[None], np.array([weight])
+        self._move_alpha(index, row, step)
+        self._count_bound(index, row, step)
 
     def _enter(self, index: np.ndarray) -> None:
-        rows = self._rows.take(index)
-        self._count_bound(index, rows, np.where(self._state[index] == _BOUND, -self._c[index], 0.0))
+        rows = self._rows.pick(index)
+        bound = np.flatnonzero(self._state[index] == _BOUND)
+        self._count_bound(index[bound], rows[bound], -self._c[index[bound]])
         self._state[index] = _FREE
         self._free.insert(index, rows)
 

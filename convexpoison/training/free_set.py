@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import scipy.sparse as sp
 from scipy.linalg.lapack import dposv
 
 from convexpoison.losses import FloatArray
@@ -12,12 +15,13 @@ _PROXIMAL = 1e-10
 
 
 class FreeSet:
-    """Rows in no particular order, kept dense together with their inner products."""
+    """Rows in no particular order, dense or CSR, kept together with their inner products."""
 
-    def __init__(self, n_features: int) -> None:
-        self._rows = np.empty((32, n_features))
+    def __init__(self, n_features: int, *, sparse: bool = False) -> None:
+        self._rows: Any = sp.csr_matrix((0, n_features)) if sparse else np.empty((32, n_features))
         self._gram = np.empty((32, 32))
         self._index = np.empty(32, dtype=np.intp)
+        self._sparse = sparse
         self.size = 0
 
     @property
@@ -26,34 +30,49 @@ class FreeSet:
         return self._index[: self.size]
 
     @property
-    def rows(self) -> FloatArray:
+    def rows(self) -> Any:
         """The rows, shape (size, n_features)."""
-        return self._rows[: self.size]
+        return self._rows if self._sparse else self._rows[: self.size]
 
-    def insert(self, index: np.ndarray, rows: FloatArray) -> None:
+    def insert(self, index: np.ndarray, rows: Any) -> None:
         """Take in rows of those numbers."""
         old, new = self.size, self.size + index.size
-        while new > self._rows.shape[0]:
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        while new > self._index.size:
             self._index = np.concatenate([self._index, np.empty_like(self._index)])
             self._gram = np.pad(self._gram, (0, self._gram.shape[0]))
-        self._rows[old:new] = rows
+        self._append_rows(rows, new)
         self._index[old:new] = index
         cross = self._rows[:new] @ rows.T
+        cross = cross.toarray() if self._sparse else cross
         self._gram[:new, old:new] = cross
         self._gram[old:new, :new] = cross.T
         self.size = new
 
+    def _append_rows(self, rows: Any, new: int) -> None:
+        if self._sparse:
+            self._rows = sp.vstack([self._rows, rows], format="csr")
+            return
+        while new > self._rows.shape[0]:
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[self.size : new] = rows
+
     def remove(self, positions: np.ndarray) -> None:
         """Let go the rows at these positions; the last rows move into the holes."""
+        place = np.arange(self.size)
         for hole in np.sort(positions)[::-1]:
             last = self.size - 1
             if hole != last:
-                self._rows[hole] = self._rows[last]
+                place[hole] = place[last]
                 self._index[hole] = self._index[last]
                 self._gram[hole, : self.size] = self._gram[last, : self.size]
                 self._gram[: self.size, hole] = self._gram[: self.size, last]
             self.size = last
+        place = place[: self.size]
+        if self._sparse:
+            self._rows = self._rows[place]
+        else:
+            moved = np.flatnonzero(place != np.arange(self.size))
+            self._rows[moved] = self._rows[place[moved]]
 
     def kernel(self, sign: FloatArray, intercept: float) -> FloatArray:
         """``y_i y_j (x_i @ x_j + intercept)``, shape (size, size)."""

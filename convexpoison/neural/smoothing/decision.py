@@ -59,7 +59,7 @@ def until_decided(
         # Whole blocks, so that an image's noise does not depend on when it was looked at.
         step = forward.block * np.maximum(1, np.ceil(_GROWTH * drawn.n[which] / forward.block)).astype(np.int64)
         sizes = np.minimum(step, n_max - drawn.n[which])
-        asked = [streams[i] for i in which]
+        asked = [streams[i] for i in which.tolist()]
         more = tally(forward, asked.__getitem__, sizes.tolist(), shape, n_classes, beta)
         drawn = drawn.plus(more, which)
         votes, n, p = drawn.total[which, top[which], None], drawn.n[which, None], limits[which]
