@@ -32,7 +32,7 @@ FILE = re.compile(r"[\w/]+\.(?:npz|csv|joblib|safetensors|yaml)")
 ON_A_CPU = {
     "train": "--epochs 1 --n-train 64 --k 2",
     "certify": "--limit 2 --n 1000",
-    "poison": "--n-train 300 --n-poison 10 --setting epochs=1 --setting steps_per_epoch=2",
+    "poison": "--n-poison 20 --setting epochs=1 --setting steps_per_epoch=2 --setting warm_up=1 --setting draws=2",
 }
 """Put after commands that are meant for a GPU: the last value of an option counts."""
 
