@@ -34,6 +34,7 @@ from convexpoison.proofs.claim import Claim
 from convexpoison.proofs.enclosures import has_proofs
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
+from convexpoison.whole import whole_points
 
 _ROUNDING = 64 * np.finfo(float).eps
 """Allowance for the rounding of an objective, relative to it: subtracted from numerators, added to denominators."""
@@ -139,7 +140,7 @@ class Bound(Shown):
     @property
     def n_points(self) -> float:
         """The least whole number of points that the bound allows; ``inf`` for an unattainable target."""
-        return float(math.ceil(self.value)) if self.attainable else math.inf
+        return whole_points(self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, for JSON (``value`` is None where the target is proven unattainable)."""

@@ -32,6 +32,7 @@ from convexpoison.mass.pricing import score_range
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.tight import tight_bound
 from convexpoison.proofs.certificate import Certificate, certify
+from convexpoison.whole import whole_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class ApproximateBound(Shown):
     @property
     def n_points(self) -> float:
         """The least whole number of points that the bound allows; ``inf`` where no number will do."""
-        return float(math.ceil(self.value)) if math.isfinite(self.value) else math.inf
+        return whole_points(self.value)
 
     @property
     def certified(self) -> bool:

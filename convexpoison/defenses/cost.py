@@ -21,6 +21,7 @@ from convexpoison.mass.problem import MassProblem
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
+from convexpoison.whole import whole_points
 
 _WHOLE = 1e-6
 """A mass that exceeds a whole number by less counts as that number."""
@@ -204,7 +205,7 @@ def _passes(space: Space, point: FloatArray) -> bool:
 
 
 def _bracket(bound: float, n_points: int | None) -> str:
-    told = f"at least {ceil(bound):,}" if np.isfinite(bound) else "no number is enough"
+    told = f"at least {whole_points(bound):,.0f}" if np.isfinite(bound) else "no number is enough"
     return told + ("" if n_points is None else f", {n_points:,} are enough")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, isfinite
+from math import isfinite
 from typing import Any
 
 from convexpoison.display.axes import BLUE, GREY, ORANGE, axes_or_new
+from convexpoison.whole import whole_points
 
 
 def plot_brackets(
@@ -52,4 +53,4 @@ def _number(value: float) -> str:
 def _proven(lower: float) -> str:
     if not isfinite(lower):
         return "no number is enough"
-    return f"fewer than {ceil(lower):,}: impossible" if lower > 0 else "nothing is proven"
+    return f"fewer than {whole_points(lower):,.0f}: impossible" if lower > 0 else "nothing is proven"

@@ -30,6 +30,7 @@ from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
+from convexpoison.whole import whole_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class GoalBound(Shown):
     @property
     def n_points(self) -> int:
         """The least whole number of points that the bound allows."""
-        return int(np.ceil(self.value))
+        return int(whole_points(self.value))
 
     @property
     def certified(self) -> bool:
@@ -202,7 +203,7 @@ def certified_robustness(
     done = Parallel(n_jobs=n_jobs)(delayed(_bounds_of)(search, rows[part], rounds) for part in parts)
     values = np.concatenate([part[0] for part in done])
     return Robustness(
-        n_points=np.ceil(values).astype(np.int64),
+        n_points=np.array([whole_points(value) for value in values], dtype=np.int64),
         values=values,
         margins=np.abs(search.clean.decision_function(rows)),
         predictions=search.clean.predict(rows),

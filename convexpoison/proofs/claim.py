@@ -27,6 +27,7 @@ from convexpoison.proofs.certificate_file import (
 from convexpoison.proofs.verdict import Verdict
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
+from convexpoison.whole import whole_points
 
 LEFT_OUT = "the user's own constraints are left out of the proof; it holds without them, and so with them"
 
@@ -44,7 +45,7 @@ class Claim(ABC):
     @property
     def n_points(self) -> float:
         """The least whole number of points that the claim allows; ``inf`` where no number is enough."""
-        return float(math.ceil(self.value)) if math.isfinite(self.value) else self.value
+        return whole_points(self.value)
 
     def verify(self, data: Any, sample_weight: ArrayLike | None = None) -> Verdict:
         """Prove the bound again, from the data, in interval arithmetic and without a solver.
