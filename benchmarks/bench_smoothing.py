@@ -4,6 +4,8 @@
 competitors take turns, and each counts with its best turn, in seconds of processor time, because machines are noisy and
 shared. One of them draws noise and does not count votes: no certification that draws from torch's generator can be faster.
 Prints a table and writes ``benchmarks/results/smoothing.md`` and ``smoothing.json``.
+
+With ``--device cuda`` all run in half precision, time is that of the clock, and the files are ``smoothing_cuda.*``.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ from convexpoison.neural import SmoothedClassifier, make_network
 RESULTS = Path(__file__).parent / "results"
 SIGMA = 0.5
 LAST, FIRST = "channels last", "channels first"
-FORWARDS = ((LAST, 50), (LAST, 100), (LAST, 200), (LAST, 500), (FIRST, 200))
-BLOCK = 100
+FORWARDS = {
+    "cpu": ((LAST, 50), (LAST, 100), (LAST, 200), (LAST, 500), (FIRST, 200)),
+    "cuda": ((LAST, 1000), (LAST, 5000), (LAST, 10_000), (FIRST, 5000)),
+}
+NOISY = {"cpu": 100, "cuda": 5000}
+"""Rows at a time of the forward pass with noise."""
 
 
 def lenet5() -> nn.Module:
@@ -50,12 +56,13 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 def forward_pass(net: nn.Module, layout: str, batch: int, samples: int, noise: bool = False) -> Callable[[], None]:
     """The network alone, on one batch that is already in memory, or filled with fresh noise each time."""
+    where = next(net.parameters()).device
     copy = deepcopy(net).to(memory_format=torch.channels_last if layout == LAST else torch.contiguous_format)
-    flat, generator = torch.rand(batch, 784), torch.Generator().manual_seed(0)
+    flat, generator = torch.rand(batch, 784, device=where), torch.Generator(where).manual_seed(0)
     x = flat.view(batch, 28, 28, 1).permute(0, 3, 1, 2) if layout == LAST else flat.view(batch, 1, 28, 28)
 
     def run() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(where.type, torch.float16, enabled=where.type == "cuda"):
             for _ in range(samples // batch):
                 if noise:
                     flat.normal_(0.0, SIGMA, generator=generator)
@@ -64,39 +71,51 @@ def forward_pass(net: nn.Module, layout: str, batch: int, samples: int, noise: b
     return run
 
 
-def bench_speed(name: str, X: np.ndarray, threads: int, repetitions: int, samples: int) -> dict[str, Any]:
-    """Samples per second of processor time (of all threads together), of the network alone and of certification."""
+def clock(device: str) -> float:
+    """Seconds: of the processor, all threads together; on CUDA of the wall, once all work is done."""
+    if device == "cpu":
+        return process_time()
+    torch.cuda.synchronize()
+    return perf_counter()
+
+
+def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Samples per second, of the network alone and of certification."""
     torch.set_num_threads(threads)
-    net = NETWORKS[name]()
-    forwards = {f"{layout}, batch {batch}": forward_pass(net, layout, batch, samples) for layout, batch in FORWARDS}
-    classifier = SmoothedClassifier(net, SIGMA, random_state=0)
+    samples, device = options.samples, options.device
+    net = NETWORKS[name]().to(device)
+    forwards = {
+        f"{layout}, batch {batch:,}": forward_pass(net, layout, batch, samples) for layout, batch in FORWARDS[device]
+    }
+    precision = "float16" if device == "cuda" else "float32"
+    classifier = SmoothedClassifier(net, SIGMA, precision=precision, random_state=0)
     jobs = forwards | {
-        "forward and noise": forward_pass(net, LAST, BLOCK, samples, noise=True),
+        "forward and noise": forward_pass(net, LAST, NOISY[device], samples, noise=True),
         "certify": lambda: classifier.certify(X[:1], n0=100, n=samples - 100),
     }
     turns: dict[str, list[float]] = {job: [] for job in jobs}
-    for _ in range(repetitions):
+    for _ in range(options.repetitions):
         for competitor in [*forwards, "forward and noise"]:
             for job in (competitor, "certify"):  # certify has a turn after each, and so as many chances
-                start = process_time()
+                start = clock(device)
                 jobs[job]()
-                turns[job].append(samples / (process_time() - start))
+                turns[job].append(samples / (clock(device) - start))
     best = {job: max(rates) for job, rates in turns.items()}
     raw = max(forwards, key=lambda job: best[job])
     return {
         "network": name,
         "threads": threads,
-        "samples per CPU second": best,
+        "samples per second": best,
         "best forward": raw,
         "ratio": best["certify"] / best[raw],
         "limit": best["forward and noise"] / best[raw],
     }
 
 
-def bench_time(X: np.ndarray, threads: int, n_images: int) -> dict[str, Any]:
+def bench_time(X: np.ndarray, threads: int, n_images: int, device: str) -> dict[str, Any]:
     """Seconds for images at n = 100,000."""
     torch.set_num_threads(threads)
-    classifier = SmoothedClassifier(make_network("lenet", 0), SIGMA, random_state=0)
+    classifier = SmoothedClassifier(make_network("lenet", 0).to(device), SIGMA, random_state=0)
     start, began = perf_counter(), process_time()
     classifier.certify(X[:n_images], n0=100, n=100_000)
     return {
@@ -114,9 +133,9 @@ def report(found: dict[str, Any]) -> str:
         "",
         f"Images of MNIST, sigma {SIGMA}, Gaussian noise, {found['machine']['device']}; n0 = 100, "
         f"n = {found['samples'] - 100:,} for one image; best of {found['repetitions']} turns (certify: of "
-        f"{found['repetitions'] * (len(FORWARDS) + 1)}).",
+        f"{found['certify turns']}).",
         "",
-        "## Samples per second of processor time",
+        f"## Samples per second of {'processor time' if found['machine']['device'] == 'CPU' else 'the clock'}",
         "",
         "The limit is the forward pass with Gaussian draws and nothing else, over the best forward pass without.",
         "",
@@ -124,7 +143,7 @@ def report(found: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in found["speed"]:
-        rates = row["samples per CPU second"]
+        rates = row["samples per second"]
         lines.append(
             f"| {row['network']} | {row['threads']} | {rates['certify']:,.0f} | {rates[row['best forward']]:,.0f} "
             f"| {row['best forward']} | {row['ratio']:.3f} | {row['limit']:.3f} |"
@@ -146,6 +165,8 @@ def report(found: dict[str, Any]) -> str:
             f"| {row['threads']} | {row['images']} | {row['seconds']:.1f} | {row['processor seconds']:.1f} | {row['load']:.1f} "
             f"| {whole:.1f} min | {busy:.1f} min |"
         )
+    if found["machine"]["device"] == "CPU" and not (RESULTS / "smoothing_cuda.md").exists():
+        lines += ["", "On CUDA, in half precision (`--device cuda`): not yet run."]
     versions = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     return "\n".join([*lines, "", f"Versions: {versions}.", ""])
 
@@ -156,24 +177,29 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=10_000, help="draws in a turn, a multiple of 1,000")
     parser.add_argument("--timed-images", type=int, default=25, help="images at n = 100,000; 0: leave it out")
     parser.add_argument("--timed-threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
+    cuda, device = options.device == "cuda", options.device
     X = load_images("mnist").X_test
+    settings = [(name, threads) for name in NETWORKS for threads in ((1,) if cuda else (1, 2))]
+    timed = [t for t in options.timed_threads if options.timed_images]
     found: dict[str, Any] = {
         "samples": options.samples,
         "repetitions": options.repetitions,
-        "speed": [
-            bench_speed(name, X, threads, options.repetitions, options.samples) for name in NETWORKS for threads in (1, 2)
-        ],
-        "time": [bench_time(X, threads, options.timed_images) for threads in options.timed_threads if options.timed_images],
+        "certify turns": options.repetitions * (len(FORWARDS[device]) + 1),
+        "speed": [bench_speed(name, X, threads, options) for name, threads in settings],
+        "time": [bench_time(X, threads, options.timed_images, device) for threads in timed],
         "machine": {
-            "device": "CPU", "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+            "device": torch.cuda.get_device_name() if cuda else "CPU", "python": platform.python_version(),
+            "torch": torch.__version__, "numpy": np.__version__,
             "load at the end": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         },
     }  # fmt: skip
+    stem = "smoothing_cuda" if cuda else "smoothing"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "smoothing.json").write_text(json.dumps(found, indent=2) + "\n")
+    (RESULTS / f"{stem}.json").write_text(json.dumps(found, indent=2) + "\n")
     text = report(found)
-    (RESULTS / "smoothing.md").write_text(text)
+    (RESULTS / f"{stem}.md").write_text(text)
     print(text)
     return 0
 

@@ -183,6 +183,28 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(halfspace: Any, tmp_pat
 
 
 @pytest.mark.parametrize("with_memory", [False, True])
+def test_radii_of_the_summary_alone_cost_less_and_say_the_same_there(
+    halfspace: Any, tmp_path: Path, with_memory: bool
+) -> None:
+    """In evaluation, with and without a memory; the file tells the radii as a setting."""
+    from convexpoison.neural import MemoryClassifier, SmoothedClassifier, evaluate
+
+    distance, radii = np.array([0.06, 0.09, 0.2, 0.24, 0.36, 0.44], dtype=np.float32), (0.0, 0.15, 0.3)
+    X, y = np.column_stack([0.5 + distance, np.full(6, 0.5, dtype=np.float32)]), np.ones(6, dtype=int)
+
+    def found(**options: Any) -> Evaluation:
+        base = SmoothedClassifier(halfspace([8.0, 0.0], -4.0), 0.25, random_state=0)
+        return evaluate(MemoryClassifier(base) if with_memory else base, X, y, n=10_000, progress=False, **options)
+
+    few, full = found(radii=radii, path=tmp_path / "few.tsv"), found()
+    np.testing.assert_array_equal(few.certified_accuracy(radii), full.certified_accuracy(radii))
+    assert few.n.sum() < 0.5 * full.n.sum()
+    np.testing.assert_array_equal(found(radii=radii, path=tmp_path / "few.tsv").radius, few.radius)
+    with pytest.raises(ValueError, match="radii: "):
+        found(path=tmp_path / "few.tsv")
+
+
+@pytest.mark.parametrize("with_memory", [False, True])
 def test_a_run_without_a_seed_goes_on_with_the_one_in_the_file(
     halfspace: Any, tmp_path: Path, with_memory: bool
 ) -> None:
