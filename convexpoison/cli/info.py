@@ -62,7 +62,7 @@ def _solver(backend: Any, licences: bool) -> dict[str, Any]:
         "installed": installed,
         "licence": licence,
         "automatic": can.automatic,
-        "losses": sorted(can.losses),
+        "losses": can.loss_names,
         "spaces": sorted(can.parts),
     }
 

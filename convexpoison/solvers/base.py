@@ -28,6 +28,11 @@ class Capabilities:
     automatic: bool = True
     licensed: bool = False
 
+    @property
+    def loss_names(self) -> list[str]:
+        """The losses in words."""
+        return ["hinge", "every smooth loss"] if self.losses is None else sorted(self.losses)
+
     def missing(self, question: Question) -> list[str]:
         """What the question has that the backend cannot take, in words; empty if it can answer."""
         loss = question.loss

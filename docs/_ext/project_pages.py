@@ -134,7 +134,7 @@ class BackendsDirective(SphinxDirective):
         lines = ["| backend | losses | parts of a space | chosen by `auto` |", "| --- | --- | --- | --- |"]
         for name in solvers.names():
             able = solvers.backend(name).capabilities
-            losses, parts = (", ".join(sorted(words)) for words in (able.losses, able.parts))
+            losses, parts = ", ".join(able.loss_names), ", ".join(sorted(able.parts))
             lines.append(f"| `{name}` | {losses} | {parts} | {'yes' if able.automatic else 'only by name'} |")
         return [md.table(lines)]
 
