@@ -8,8 +8,13 @@ Writes ``benchmarks/results/large.md`` and ``large.json``.
 
 from __future__ import annotations
 
+import json
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
