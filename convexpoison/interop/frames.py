@@ -17,16 +17,26 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
+def as_table(X: Any) -> Any:
+    """X itself where it has rows and columns already, CSR where sparse, else (lists, for example) an array."""
+    return X.tocsr() if sp.issparse(X) else X if is_frame(X) else np.asarray(X)
+
+
 def column_names(X: Any) -> tuple[str, ...] | None:
     """Names of a frame's columns; None for arrays."""
     return tuple(map(str, X.columns)) if is_frame(X) else None
 
 
-def column(X: Any, j: int) -> np.ndarray:
-    """The values of one column, shape (n_rows,)."""
+def column(frame: Any, j: int) -> np.ndarray:
+    """The values of one column of a frame, shape (n_rows,)."""
+    return np.asarray((frame.iloc[:, j] if hasattr(frame, "iloc") else frame[frame.columns[j]]).to_numpy())
+
+
+def columns_of(X: Any) -> list[np.ndarray]:
+    """The values of all columns of a small table."""
     if is_frame(X):
-        return np.asarray((X.iloc[:, j] if hasattr(X, "iloc") else X[X.columns[j]]).to_numpy())
-    return X[:, [j]].toarray().ravel() if sp.issparse(X) else np.asarray(X)[:, j]
+        return [column(X, j) for j in range(X.shape[1])]
+    return list((X.toarray() if sp.issparse(X) else np.asarray(X)).T)
 
 
 def whole_columns(X: Any, n_features: int) -> np.ndarray:
@@ -65,7 +75,7 @@ def _array_like(X: Any, columns: Sequence[np.ndarray]) -> Any:
     dtype = X.dtype if hasattr(X, "dtype") else np.asarray(X).dtype
     whole = dtype.kind in "biu"
     dtype = dtype if all(_fits(values, whole) for values in columns) else np.dtype(np.float64)
-    stacked = np.column_stack([np.asarray(values, dtype=dtype) for values in columns])
+    stacked = np.array(columns, dtype=dtype).T
     return sp.csr_matrix(stacked) if sp.issparse(X) else stacked
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.interop.frames import column, first_row, is_frame, like, whole_columns
+from convexpoison.interop.frames import as_table, columns_of, first_row, like, whole_columns
 from convexpoison.interop.steps import Feature, UnreadableStepError, read_features
 from convexpoison.losses import FloatArray
 from convexpoison.spaces import Grid, Space
@@ -46,7 +46,7 @@ class Original:
     @classmethod
     def of(cls, X: Any, steps: Any) -> Original:
         """Read the steps over the columns of X."""
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = as_table(X)
         whole = whole_columns(X, X.shape[1])
         try:
             return cls(first_row(X), steps, read_features(steps, X.shape[1]), whole)
@@ -60,7 +60,7 @@ class Original:
         original column holds whole numbers or categories."""
         if self.features is None or self.steps is None:
             return Space.infer(rows, response)
-        rows = rows if sp.issparse(rows) or is_frame(rows) else np.asarray(rows)
+        rows = as_table(rows)
         space = replace(Space.infer(rows, response), integer=np.zeros(rows.shape[1], dtype=bool))
         for group in self.groups():
             if all((self.features[j].offset, self.features[j].step) == (0.0, 1.0) for j in group):
@@ -91,10 +91,11 @@ class Original:
         """The points as rows of the user's table (a table of its kind), or None and the sentence that says why not."""
         if not len(points):
             return None, ""
+        if self.steps is None:
+            return like(self.example, list(points.T)), ""
         if self.features is None:
             return self._by_inverse(points)
-        n = self.example.shape[1]
-        values: list[np.ndarray] = [np.repeat(column(self.example, j), len(points)) for j in range(n)]
+        values = [np.repeat(kept, len(points)) for kept in columns_of(self.example)]
         try:
             for feature, numbers in zip(self.features, points.T, strict=True):
                 if feature.category is None:
@@ -140,9 +141,8 @@ class Original:
 
     def _checked(self, rows: Any, points: FloatArray) -> tuple[Any, str]:
         """The rows, if the steps make the points of them."""
-        if self.steps is not None:
-            again = self.steps.transform(rows)
-            again = again.toarray() if sp.issparse(again) else np.asarray(again, dtype=np.float64)
-            if not np.allclose(again, points, rtol=_AGREES, atol=_AGREES):
-                return None, "the Pipeline's earlier steps do not lead back: no row of the data becomes these points"
+        again = self.steps.transform(rows)
+        again = again.toarray() if sp.issparse(again) else np.asarray(again, dtype=np.float64)
+        if not np.allclose(again, points, rtol=_AGREES, atol=_AGREES):
+            return None, "the Pipeline's earlier steps do not lead back: no row of the data becomes these points"
         return rows, ""
