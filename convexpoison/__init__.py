@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convexpoison import datasets, defenses, goals, sweeps, targets
     from convexpoison.api import attack, lower_bound
+    from convexpoison.audit import PoisoningAudit
     from convexpoison.bounds import Bound
     from convexpoison.difference import Difference, max_loss_difference
-    from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError, UnattainableTargetError
+    from convexpoison.errors import (
+        GoalNotReachedError,
+        MissingDependencyError,
+        SolverError,
+        SolverTimeoutError,
+        UnattainableTargetError,
+    )
     from convexpoison.goal_bounds.bounds import certified_robustness
     from convexpoison.goal_bounds.robustness import robustness_curve
     from convexpoison.model import LinearModel
@@ -24,6 +31,7 @@ __version__ = "0.1.0"
 # Public name -> module that holds it (None: the name is a module). Loaded on first use, so that the import is quick.
 _HOMES: dict[str, str | None] = {
     "attack": "api",
+    "PoisoningAudit": "audit",
     "lower_bound": "api",
     "max_loss_difference": "difference",
     "AttackResult": "result",
@@ -39,6 +47,7 @@ _HOMES: dict[str, str | None] = {
     "report": "reports.write",
     "sweep": "sweeps.run",
     "MissingDependencyError": "errors",
+    "GoalNotReachedError": "errors",
     "SolverError": "errors",
     "SolverTimeoutError": "errors",
     "UnattainableTargetError": "errors",
@@ -54,8 +63,10 @@ __all__ = [
     "Bound",
     "Certificate",
     "Difference",
+    "GoalNotReachedError",
     "LinearModel",
     "MissingDependencyError",
+    "PoisoningAudit",
     "SolverError",
     "SolverTimeoutError",
     "Space",

@@ -342,7 +342,7 @@ def _result(scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: flo
     points = np.array(run.points[:n]).reshape(n, d)
     signed = np.array(run.labels[:n])
     classes = bounds.data.classes
-    original, note = _before_the_steps(scenario.steps, points)
+    original, note = (None, "") if scenario.original is None else scenario.original.rows(points)
     clean: LinearModel = outcome.clean
     return AttackResult(
         points=points,
@@ -365,13 +365,3 @@ def _result(scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: flo
         seconds=outcome.seconds,
         provenance=provenance(solver=run.difference.solver if run.difference is not None else bounds.solver),
     )
-
-
-def _before_the_steps(steps: Any, points: np.ndarray) -> tuple[Any, str]:
-    """The points in the terms of a Pipeline's input, or why not."""
-    if steps is None or not len(points):
-        return None, ""
-    try:
-        return steps.inverse_transform(points), ""
-    except (AttributeError, NotImplementedError):
-        return None, "points are in the space of the Pipeline's final step: its earlier steps have no inverse_transform"

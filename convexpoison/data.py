@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from convexpoison.interop.frames import as_floats, column_names
 from convexpoison.losses import FloatArray
 
 Classes = tuple[Any, Any]
@@ -68,7 +69,7 @@ class TrainingData:
         Parameters
         ----------
         data : pair (X, y) or TrainingData
-            X: array, scipy sparse matrix or DataFrame; y: two classes of any type, or numbers for regression.
+            X: array, scipy sparse matrix or DataFrame (pandas or polars); y: two classes of any type, or numbers for regression.
         classes : pair of labels, optional
             Which label is -1 and which +1; the sorted labels of y where not given (scikit-learn's order).
         both_classes : bool
@@ -117,13 +118,13 @@ def check_rows(X: Any, n_features: int | None = None) -> tuple[Any, tuple[str, .
     ValueError
         Not two-dimensional, empty, not numbers, NaN or infinity, another number of features.
     """
-    columns = tuple(map(str, X.columns)) if hasattr(X, "columns") and hasattr(X, "dtypes") else None
+    columns = column_names(X)
     if sp.issparse(X):
         X = sp.csr_matrix(X, dtype=np.float64)
         values = X.data
     else:
         try:
-            X = np.ascontiguousarray(np.asarray(X, dtype=np.float64))
+            X = as_floats(X)
         except (TypeError, ValueError) as exc:
             raise ValueError(
                 f"X holds values that are not numbers ({exc}); encode text columns first, for example with a "

@@ -7,8 +7,8 @@ proven here (:mod:`convexpoison.dual_bound`) unless the backend's method is itse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
+
+if TYPE_CHECKING:
+    from convexpoison.solvers.base import Backend
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +194,7 @@ def answer(question: Question, *, solver: str = "auto", time_limit_s: float | No
 
     start = perf_counter()
     backend = choose(question, solver)
-    proposal = backend.propose(question, time_limit_s)
+    proposal = _propose(backend, question, time_limit_s)
     value = question.value_at(proposal.point, proposal.label)
     upper = proposal.upper if proposal.upper is not None else upper_bound(question, proposal)
     return Difference(
@@ -204,6 +207,18 @@ def answer(question: Question, *, solver: str = "auto", time_limit_s: float | No
         status=proposal.status,
         seconds=perf_counter() - start,
     )
+
+
+def _propose(backend: Backend, question: Question, time_limit_s: float | None) -> Proposal:
+    """Backends know integers only: over a grid, they are asked in its counts."""
+    space = question.space
+    if space.grid is None:
+        return backend.propose(question, time_limit_s)
+    from convexpoison.solvers.grids import in_counts, rounding_of_counts
+
+    found = backend.propose(in_counts(question), time_limit_s)
+    upper = None if found.upper is None else found.upper + rounding_of_counts(question)
+    return replace(found, point=np.clip(space.values(found.point), space.lower, space.upper), upper=upper)
 
 
 def _check(question: Question) -> None:

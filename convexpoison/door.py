@@ -12,6 +12,7 @@ from convexpoison.bounds import BoundProblem
 from convexpoison.data import TrainingData
 from convexpoison.estimators import ReadTarget, read_target
 from convexpoison.goals import Flip, Goal
+from convexpoison.interop.original import Original
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
@@ -32,6 +33,8 @@ class Scenario:
     goal : callable or None
     steps : fitted transformer or None
         What a Pipeline does before its final step.
+    original : Original or None
+        The way back through the steps to the user's table; None where data came as TrainingData.
     """
 
     victim: Victim
@@ -41,6 +44,7 @@ class Scenario:
     target: LinearModel | None = None
     goal: Goal | None = None
     steps: Any = None
+    original: Original | None = None
 
     def towards(self, target: LinearModel) -> BoundProblem:
         """The question what that model costs."""
@@ -98,7 +102,10 @@ def read_scenario(
         clean = training_data(data, None, victim, None, sample_weight)
         if isinstance(target, Flip):  # it does not know yet what there is to flip
             target = target.bind(victim.trainer(clean).model)
-        return Scenario(victim, clean, _space(space, data, None, victim, clean), solver, goal=target)
+        original = _original(data, None)
+        return Scenario(
+            victim, clean, _space(space, data, original, victim, clean), solver, None, target, None, original
+        )
     read = read_target(target)
     victim = victim if victim is not None else read.victim
     if victim is None:
@@ -108,8 +115,14 @@ def read_scenario(
         )
     clean = training_data(data, read.steps, victim, read.model.classes, sample_weight)
     _check_target(read, victim, clean)
-    space = _space(space, data, read.steps, victim, clean)
-    return Scenario(victim, clean, space, solver, replace(read.model, classes=clean.classes), steps=read.steps)
+    original = _original(data, read.steps)
+    space = _space(space, data, original, victim, clean)
+    model = replace(read.model, classes=clean.classes)
+    return Scenario(victim, clean, space, solver, model, None, read.steps, original)
+
+
+def _original(data: Any, steps: Any) -> Original | None:
+    return None if isinstance(data, TrainingData) else Original.of(data[0], steps)
 
 
 def _check_target(read: ReadTarget, victim: Victim, clean: TrainingData) -> None:
@@ -119,12 +132,15 @@ def _check_target(read: ReadTarget, victim: Victim, clean: TrainingData) -> None
         raise ValueError(f"the victim has no intercept, but the target has one of {read.model.intercept:g}")
 
 
-def _space(space: Space | None, data: Any, steps: Any, victim: Victim, clean: TrainingData) -> Space:
+def _space(space: Space | None, data: Any, original: Original | None, victim: Victim, clean: TrainingData) -> Space:
     """The user's space, checked; inferred from the rows as the final step sees them where there is none."""
     if space is None:
-        X = data.X if isinstance(data, TrainingData) else data[0]
-        rows = X if steps is None else steps.transform(X)
-        space = Space.infer(rows, None if victim.loss.classification else clean.y)
+        response = None if victim.loss.classification else clean.y
+        if original is None:
+            space = Space.infer(clean.X, response)
+        else:
+            steps = original.steps
+            space = original.space(data[0] if steps is None else steps.transform(data[0]), response)
     else:
         if space.n_features != clean.n_features:
             raise ValueError(f"the space has {space.n_features} columns and the data have {clean.n_features}")

@@ -10,6 +10,10 @@ class UnattainableTargetError(ValueError):
     """No number of added points can make the victim return the target; the message carries the proof's numbers."""
 
 
+class GoalNotReachedError(ValueError):
+    """A search found no poison within its budget that reaches the goal; that is no proof that there is none."""
+
+
 class SolverError(RuntimeError):
     """A solver gave no usable answer; the message says which, why, and what to try."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison import __version__
 from convexpoison.bounds import Bound
@@ -18,6 +17,7 @@ from convexpoison.display.attack import plot_attack
 from convexpoison.display.images import Shape, plot_points
 from convexpoison.display.shown import Facts, Shown, frame_of, text_of_facts
 from convexpoison.guarantee import Guarantee
+from convexpoison.interop.frames import appended, repeated
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
 from convexpoison.result_file import read_result, save_result
@@ -95,7 +95,9 @@ class AttackResult(Shown):
     gap : float
         Duality gap to which ``model`` is trained.
     original_points : array, sparse matrix, DataFrame or None
-        The points before a Pipeline's steps; None where there are no steps or they do not invert (``note`` says so).
+        The points as rows of the table that the attack was given, before a Pipeline's steps (which count as fixed: they are not
+        fitted again): of its kind, with its column names and types. Columns that the steps drop are those of the first clean
+        row. None where a step cannot be undone; ``note`` says which.
     note : str
     seconds : float
     provenance : dict
@@ -140,13 +142,28 @@ class AttackResult(Shown):
         """Points with their labels as a further column."""
         return np.column_stack([self.points, np.unique(self.labels, return_inverse=True)[1]])
 
-    def poisoned(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        """The training data with the poison appended, copies written out; X as the final step of a Pipeline sees it."""
-        rows = np.repeat(self.points, self.counts, axis=0)
-        stack = (
-            sp.vstack([X, sp.csr_matrix(rows)], format="csr") if sp.issparse(X) else np.vstack([np.asarray(X), rows])
+    def poisoned(self, X: Any, y: Any, *, original: bool = False) -> tuple[Any, np.ndarray]:
+        """The training data with the poison appended, copies written out.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame
+            As the final step of a Pipeline sees it; with ``original``, as the Pipeline does.
+        y : array of shape (n_samples,)
+        original : bool
+            Append ``original_points``.
+
+        Raises
+        ------
+        ValueError
+            If the points could not be traced back to the original columns.
+        """
+        if original and self.original_points is None and self.n_points:
+            raise ValueError(self.note or "the rows in their original columns are not part of a saved result")
+        rows = self.original_points if original and self.n_points else self.points
+        return appended(X, repeated(rows, self.counts)), np.concatenate(
+            [np.asarray(y), np.repeat(self.labels, self.counts)]
         )
-        return stack, np.concatenate([np.asarray(y), np.repeat(self.labels, self.counts)])
 
     def to_frame(self) -> Any:
         """The history as a pandas DataFrame."""

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from convexpoison.data import check_rows
+from convexpoison.interop.frames import whole_columns
 from convexpoison.losses import FloatArray
 
 
@@ -29,6 +30,14 @@ class OneHot:
     columns: tuple[int, ...]
     at_most_one: bool = False
     relaxed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Integer columns hold ``offset + step * k`` for whole k (offset 0 and step 1 elsewhere); arrays of shape (n_features,)."""
+
+    offset: FloatArray
+    step: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +67,8 @@ class Space:
         The box; infinite entries are allowed where another part bounds the space.
     integer : bool array of shape (n_features,)
         Columns that hold integers (0/1 columns are integer columns with bounds 0 and 1).
+    grid : Grid or None
+        Where integer columns hold scaled integers instead, as behind a scaler.
     one_hot : tuple of OneHot
     balls, slabs : tuples
     constraints : callable or None
@@ -71,6 +82,7 @@ class Space:
     lower: FloatArray
     upper: FloatArray
     integer: np.ndarray
+    grid: Grid | None = None
     one_hot: tuple[OneHot, ...] = ()
     balls: tuple[Ball, ...] = ()
     slabs: tuple[Slab, ...] = ()
@@ -135,7 +147,7 @@ class Space:
             low, high = (np.asarray(f(axis=0).todense()).ravel() for f in (rows.min, rows.max))
         else:
             low, high = rows.min(axis=0), rows.max(axis=0)
-        space = replace(cls.box(low, high), integer=_integer_dtypes(X, low.size))
+        space = replace(cls.box(low, high), integer=whole_columns(X, low.size))
         for columns in one_hot:
             sums = np.asarray(rows[:, list(columns)].sum(axis=1)).ravel()
             space = space.with_one_hot(columns, at_most_one=bool((sums == 0).any()))
@@ -144,17 +156,34 @@ class Space:
             space = space.with_response(float(response.min()), float(response.max()))
         return space
 
-    def with_integer(self, columns: Iterable[int] | None = None) -> Space:
-        """The same space with these columns (all, if None) restricted to integers."""
+    @classmethod
+    def behind(cls, steps: Any, X: Any, y: ArrayLike | None = None) -> Space:
+        """The smallest space that holds what fitted steps (``pipeline[:-1]``) make of X, as attacks infer it.
+
+        Whole numbers stay whole numbers, scaled, and one-hot groups groups, where the steps can be read: scalers, encoders,
+        selections, and ColumnTransformers and Pipelines of them.
+
+        Parameters
+        ----------
+        steps : fitted transformer
+        X, y : as in :meth:`infer`, before the steps
+        """
+        from convexpoison.interop.original import Original
+
+        response = None if y is None else np.asarray(y, dtype=np.float64)
+        return Original.of(X, steps).space(steps.transform(X), response)
+
+    def with_integer(self, columns: Iterable[int] | None = None, *, grid: Grid | None = None) -> Space:
+        """The same space with these columns (all, if None) restricted to integers, or to the values of a grid."""
         integer = self.integer.copy()
         integer[slice(None) if columns is None else list(columns)] = True
-        low, high = np.ceil(self.lower - 1e-9), np.floor(self.upper + 1e-9)
+        space = replace(self, integer=integer, grid=grid if grid is not None else self.grid)
+        low, high = np.ceil(space.counts(self.lower) - 1e-9), np.floor(space.counts(self.upper) + 1e-9)
         if (integer & (low > high)).any():
             j = int(np.argmax(integer & (low > high)))
             raise ValueError(f"column {j} has no integer between its bounds {self.lower[j]:g} and {self.upper[j]:g}")
-        return replace(
-            self, integer=integer, lower=np.where(integer, low, self.lower), upper=np.where(integer, high, self.upper)
-        )
+        low, high = space.values(low), space.values(high)
+        return replace(space, lower=np.where(integer, low, self.lower), upper=np.where(integer, high, self.upper))
 
     def with_one_hot(self, columns: Iterable[int], *, at_most_one: bool = False) -> Space:
         """The same space with these columns a one-hot group; their bounds become 0 and 1."""
@@ -219,7 +248,7 @@ class Space:
     def relax(self) -> Space:
         """The convex relaxation: integer columns become intervals, one-hot groups their convex hulls."""
         groups = tuple(replace(group, relaxed=True) for group in self.one_hot)
-        return replace(self, integer=np.zeros_like(self.integer), one_hot=groups)
+        return replace(self, integer=np.zeros_like(self.integer), grid=None, one_hot=groups)
 
     # ---------------------------------------------------------------- asking
 
@@ -238,6 +267,14 @@ class Space:
             "constraints": self.constraints is not None,
         }
         return frozenset({"box"} | {part for part, there in present.items() if there})
+
+    def counts(self, x: FloatArray) -> FloatArray:
+        """The integers that integer columns stand for; other columns as they are. Shape (..., n_features)."""
+        return x if self.grid is None else (x - self.grid.offset) / self.grid.step
+
+    def values(self, counts: FloatArray) -> FloatArray:
+        """The other way round."""
+        return counts if self.grid is None else self.grid.offset + self.grid.step * counts
 
     def violation(self, X: Any) -> FloatArray:
         """By how much each row leaves the space, in the units of the part that it violates most; shape (n_rows,)."""
@@ -275,7 +312,8 @@ class Space:
 
     def _domain_violation(self, dense: FloatArray) -> tuple[FloatArray, Callable[[int], str]]:
         box = np.maximum(self.lower - dense, dense - self.upper)
-        box[:, self.integer] = np.maximum(box[:, self.integer], np.abs(dense - np.round(dense))[:, self.integer])
+        whole = self.values(np.round(self.counts(dense)))
+        box[:, self.integer] = np.maximum(box[:, self.integer], np.abs(dense - whole)[:, self.integer])
         by_group = np.zeros((dense.shape[0], len(self.one_hot)))
         for k, group in enumerate(self.one_hot):
             values = dense[:, group.columns]
@@ -325,12 +363,3 @@ def dense_chunks(rows: Any, cells: int = 2**22) -> Iterator[tuple[int, FloatArra
     for start in range(0, rows.shape[0], step):
         some = rows[start : start + step]
         yield start, some.toarray() if sp.issparse(some) else some
-
-
-def _integer_dtypes(X: Any, n_features: int) -> np.ndarray:
-    """Which columns have an integer or boolean type."""
-    if hasattr(X, "dtypes") and hasattr(X, "columns"):
-        kinds = [np.dtype(getattr(dtype, "numpy_dtype", dtype)).kind for dtype in X.dtypes]
-    else:
-        kinds = [np.dtype(getattr(X, "dtype", np.asarray(X).dtype)).kind] * n_features
-    return np.array([kind in "biu" for kind in kinds], dtype=bool)

@@ -22,6 +22,7 @@ from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.chain import Region, Scores
+from convexpoison.solvers.grids import program_in_counts
 from convexpoison.solvers.linear_backend import Clock, settle
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows
 
@@ -70,7 +71,7 @@ def generate(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[Mas
 def _corners(problem: MassProblem, x: FloatArray) -> list[FloatArray]:
     """Points of the space of which x is the mean (box and one-hot parts): thresholds run over all columns at once."""
     space = problem.space
-    whole = integer_columns(space)
+    whole, x = integer_columns(space), space.counts(x)
     part = np.where(whole, x - np.floor(x), 0.0)
     ends = {0.0, *part[whole].tolist()}
     groups = [np.array(group.columns) for group in space.one_hot if not group.relaxed]
@@ -85,7 +86,7 @@ def _corners(problem: MassProblem, x: FloatArray) -> list[FloatArray]:
             point[group] = 0.0
             if chosen < group.size:
                 point[group[chosen]] = 1.0
-        points.append(np.clip(point, space.lower, space.upper))
+        points.append(np.clip(space.values(point), space.lower, space.upper))
     return [point for point in points if space.contains(point[None, :])[0]]
 
 
@@ -192,9 +193,9 @@ class Master:
                 integer_columns(space),
                 maximize=True,
             )
-            solution = highs.solve(program, clock.left())
+            solution = highs.solve(program_in_counts(program, space), clock.left())
             if solution.has_point:
-                found.append(Column(y, settle(space, solution.x, "highs")))
+                found.append(Column(y, settle(space, space.values(solution.x), "highs")))
         return found
 
     def _dearest_corners(self, v: Direction) -> list[Column]:

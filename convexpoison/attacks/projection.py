@@ -118,9 +118,11 @@ def roundings(space: Space, points: FloatArray, n_draws: int, rng: np.random.Gen
 
 
 def _rounded(space: Space, x: FloatArray, rng: np.random.Generator | None) -> FloatArray:
-    whole, columns = x.copy(), space.integer
-    threshold = 0.5 if rng is None else rng.random(int(columns.sum()))
-    whole[columns] = np.floor(x[columns]) + (x[columns] - np.floor(x[columns]) > threshold)
+    counts, threshold = space.counts(x), np.full(x.size, 0.5)
+    if rng is not None:
+        threshold[space.integer] = rng.random(int(space.integer.sum()))
+    rounded = space.values(np.floor(counts) + (counts - np.floor(counts) > threshold))
+    whole = np.where(space.integer, rounded, x)
     for group in space.one_hot:
         if not group.relaxed:
             shares = np.append(np.maximum(x[list(group.columns)], 0.0), 0.0)

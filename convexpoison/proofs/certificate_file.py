@@ -14,7 +14,7 @@ import numpy as np
 
 from convexpoison.data import Classes
 from convexpoison.files import read_npz
-from convexpoison.spaces import OneHot, Space
+from convexpoison.spaces import Grid, OneHot, Space
 from convexpoison.victim import Victim
 
 _FORMAT = 1
@@ -54,6 +54,7 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
         "slab_directions": np.array([slab.direction for slab in space.slabs]).reshape(-1, d),
         "slab_sides": np.array([[slab.lower, slab.upper] for slab in space.slabs]).reshape(-1, 2),
         "meta": np.array(json.dumps(meta)),
+        **({} if space.grid is None else {"grid_offset": space.grid.offset, "grid_step": space.grid.step}),
     }
 
 
@@ -102,7 +103,8 @@ def _space(arrays: Arrays, words: dict[str, Any]) -> Space:
         grouped = grouped.with_one_hot(columns, at_most_one=bool(at_most_one))  # which refuses columns that do not fit
         groups.append(OneHot(tuple(columns), bool(at_most_one), bool(relaxed)))
     # The columns of groups lie in [0, 1], whatever the file says.
-    return replace(grouped, integer=integer, one_hot=tuple(groups))
+    grid = Grid(*(np.asarray(arrays[f"grid_{part}"]) for part in ("offset", "step"))) if "grid_step" in arrays else None
+    return replace(grouped, integer=integer, grid=grid, one_hot=tuple(groups))
 
 
 def _plain(label: Any) -> Any:

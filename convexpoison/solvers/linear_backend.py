@@ -21,6 +21,7 @@ from convexpoison.difference import Proposal, Question
 from convexpoison.errors import SolverError
 from convexpoison.losses import FloatArray, Hinge
 from convexpoison.solvers.base import Capabilities
+from convexpoison.solvers.grids import program_in_counts
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows, timeout
 from convexpoison.spaces import Space
 
@@ -123,8 +124,9 @@ def support(space: Space, c: FloatArray, solve: SolveIn, clock: Clock) -> tuple[
     # Solvers take small costs for zero.
     c = c / max(float(np.abs(c).max()), 1e-300)
     program = LinearProgram(c, space.lower, space.upper, A, row_lower, row_upper, integer_columns(space), maximize=True)
-    solution = solve(program, clock.left(), space).checked("a direction of the space", clock.limit_s)
-    return settle(space, solution.x, clock.solver), solution.optimal
+    solution = solve(program_in_counts(program, space), clock.left(), space)
+    x = space.values(solution.checked("a direction of the space", clock.limit_s).x)
+    return settle(space, x, clock.solver), solution.optimal
 
 
 def settle(space: Space, x: FloatArray, solver: str) -> FloatArray:
@@ -135,8 +137,9 @@ def settle(space: Space, x: FloatArray, solver: str) -> FloatArray:
     SolverError
         If it is then still outside the space by more than 1e-6.
     """
-    whole = integer_columns(space)
-    point = np.clip(np.where(whole, np.round(x[: space.n_features]), x[: space.n_features]), space.lower, space.upper)
+    x = x[: space.n_features]
+    whole = space.values(np.round(space.counts(x)))
+    point = np.clip(np.where(integer_columns(space), whole, x), space.lower, space.upper)
     violation = float(space.violation(point[None, :])[0])
     if violation > _OUTSIDE:
         raise SolverError(

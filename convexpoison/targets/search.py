@@ -11,7 +11,7 @@ import numpy as np
 
 from convexpoison.data import TrainingData
 from convexpoison.door import read_scenario
-from convexpoison.errors import SolverError
+from convexpoison.errors import GoalNotReachedError, SolverError
 from convexpoison.goals import ErrorRate, Flip
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.tight import tight_bound
@@ -89,7 +89,7 @@ class Search:
             if reached:
                 return reached[0]
             if n >= self.max_points or self.clock.over:
-                raise ValueError(
+                raise GoalNotReachedError(
                     f"no attack with up to {n} points was found that reaches the goal; allow more points or time, or ask for less"
                 )
             n = min(self.max_points, round(_GROWTH * n))

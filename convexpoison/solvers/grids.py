@@ -1,0 +1,77 @@
+"""Grids: spaces whose integer columns hold scaled integers, put to solvers in the integers themselves.
+
+With ``x = offset + step * k`` a linear function ``c @ x + b`` is ``(c * step) @ k + (b + c @ offset)``, so that the question
+keeps its form and its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from convexpoison.difference import Question
+from convexpoison.model import LinearModel
+from convexpoison.solvers.linear_program import LinearProgram
+from convexpoison.spaces import Grid, Slab, Space
+
+
+def in_counts(question: Question) -> Question:
+    """The same question about the counts."""
+    space = question.space
+    assert space.grid is not None
+    model, reference = (_counted(model, space.grid) for model in (question.model, question.reference))
+    return Question(question.loss, model, reference, _space(space, space.grid))
+
+
+def rounding_of_counts(question: Question) -> float:
+    """By how much rounding the models and bounds of :func:`in_counts` may have moved the greatest difference."""
+    from convexpoison.solvers.polygon import rounding
+
+    return rounding(question) + rounding(in_counts(question))
+
+
+def program_in_counts(program: LinearProgram, space: Space) -> LinearProgram:
+    """A program over the columns of a space (and others after them) in counts."""
+    if space.grid is None:
+        return program
+    extra = program.n_columns - space.n_features
+    offset, step = np.append(space.grid.offset, np.zeros(extra)), np.append(space.grid.step, np.ones(extra))
+    moved = np.asarray(program.A @ offset).ravel()
+    lower, upper = (program.lower - offset) / step, (program.upper - offset) / step
+    whole = program.integer
+    return replace(
+        program,
+        cost=program.cost * step,
+        lower=np.where(whole, np.round(lower), lower),
+        upper=np.where(whole, np.round(upper), upper),
+        A=sp.csr_matrix(program.A @ sp.diags(step)),
+        row_lower=program.row_lower - moved,
+        row_upper=program.row_upper - moved,
+    )
+
+
+def _counted(model: LinearModel, grid: Grid) -> LinearModel:
+    return LinearModel(model.coef * grid.step, model.intercept + float(model.coef @ grid.offset), model.classes)
+
+
+def _space(space: Space, grid: Grid) -> Space:
+    if space.balls or space.constraints is not None:
+        raise ValueError(
+            "balls and constraints of your own do not go with scaled integer columns; relax the integers with space.relax()"
+        )
+    low, high = space.counts(space.lower), space.counts(space.upper)
+    slabs = tuple(
+        Slab(
+            slab.direction * grid.step, *(end - float(slab.direction @ grid.offset) for end in (slab.lower, slab.upper))
+        )
+        for slab in space.slabs
+    )
+    return replace(
+        space,
+        lower=np.where(space.integer, np.round(low), low),
+        upper=np.where(space.integer, np.round(high), high),
+        grid=None,
+        slabs=slabs,
+    )
