@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -45,6 +44,8 @@ def test_scikit_learns_own_checks(estimator):
     [LinearSVC(), LinearSVC(loss="hinge", C=0.1), LogisticRegression(), make_pipeline(StandardScaler(), LinearSVC())],
     ids=["svc", "hinge", "logistic", "pipeline"],
 )
+
+pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
 def test_the_error_rises_as_asked_with_the_points_found(estimator):
     X, y = blobs()
     audit = cp.PoisoningAudit(estimator).fit(X, y)
