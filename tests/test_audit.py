@@ -19,6 +19,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import convexpoison as cp
 
+pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
+
 EXPECTED_FAILED_CHECKS: dict[str, str] = {}
 """None: a check of scikit-learn's that fails is a bug here. Checks that need other settings of the machine are skipped."""
 
@@ -44,8 +46,6 @@ def test_scikit_learns_own_checks(estimator):
     [LinearSVC(), LinearSVC(loss="hinge", C=0.1), LogisticRegression(), make_pipeline(StandardScaler(), LinearSVC())],
     ids=["svc", "hinge", "logistic", "pipeline"],
 )
-
-pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
 def test_the_error_rises_as_asked_with_the_points_found(estimator):
     X, y = blobs()
     audit = cp.PoisoningAudit(estimator).fit(X, y)
