@@ -146,13 +146,14 @@ def attack(
         s = scenario
         task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
         problem, outcome, poison = carry_out(method, task, options, test, solver)
-        return replace(_result(scenario, problem, outcome, None), info=poison.info, note=poison.note)
+        result = _result(scenario, problem, outcome, None, time_limit_s)
+        return replace(result, info=poison.info, note="; ".join(filter(None, (poison.note, result.note))))
     if options or validation is not None:
         given = ", ".join([*options, *(["validation"] if validation is not None else [])])
         raise TypeError(f"method={method!r} does not take {given}")
     stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
     setting = Setting(scenario.problem, stop, copies, test, progress, bound_time_limit(time_limit_s))
-    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), eps=stop.eps)
+    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s)
 
 
 def _stop(
@@ -336,7 +337,9 @@ def lower_bound(
         return problem.along([clean, problem.target.between(clean, 0.01)])
 
 
-def _result(scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: float | None) -> AttackResult:
+def _result(
+    scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: float | None, time_limit_s: float | None
+) -> AttackResult:
     run = outcome.run
     d, n = bounds.data.n_features, outcome.n_steps
     points = np.array(run.points[:n]).reshape(n, d)
@@ -357,7 +360,9 @@ def _result(scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: flo
         eps=eps,
         stop_reason=run.reason,
         history={name: np.array(values, dtype=np.float64) for name, values in run.history.items()},
-        guarantee=guarantee(bounds.victim, bounds.data, bounds.target, clean, bounds.space),
+        guarantee=guarantee(
+            bounds.victim, bounds.data, bounds.target, clean, bounds.space, bound_time_limit(time_limit_s)
+        ),
         reproduction=outcome.reproduction,
         gap=outcome.gap,
         original_points=original,

@@ -64,18 +64,24 @@ class Guarantee:
 
 
 def guarantee(
-    victim: Victim, data: TrainingData, target: LinearModel, clean: LinearModel, space: Space
+    victim: Victim,
+    data: TrainingData,
+    target: LinearModel,
+    clean: LinearModel,
+    space: Space,
+    time_limit_s: float | None = None,
 ) -> Guarantee | None:
     """The guarantee where Theorem 1 gives one, else None.
 
     It needs the hinge loss, the mean convention (with ``kappa = 0`` the regret grows as fast as the number of points), an
-    intercept that is regularised or absent, a bounded convex space of box, one-hot hulls and slabs, and ``gamma > 0``.
+    intercept that is regularised or absent, a bounded convex space of box, one-hot hulls and slabs, ``gamma > 0``, and a linear
+    program that is solved in the time given.
     """
     convex = space.parts <= {"box", "one_hot", "slab"}
     bounded = bool(np.isfinite(space.lower).all() and np.isfinite(space.upper).all())
     if not (isinstance(victim.loss, Hinge) and victim.kappa > 0 and victim.intercept != "free" and convex and bounded):
         return None
-    c = _lemma_constant(victim, target, space)
+    c = _lemma_constant(victim, target, space, time_limit_s)
     if not c > victim.kappa:
         return None
     scale = victim.intercept_scaling if victim.intercept == "regularized" else 0.0
@@ -89,7 +95,7 @@ def guarantee(
     )
 
 
-def _lemma_constant(victim: Victim, target: LinearModel, space: Space) -> float:
+def _lemma_constant(victim: Victim, target: LinearModel, space: Space, time_limit_s: float | None) -> float:
     """The largest c of the module docstring, by a linear program; 0 where there is none.
 
     Columns: U_+ and U_- (mass times mean point of each label), then m_+ and m_- (the masses), then c.
@@ -125,5 +131,5 @@ def _lemma_constant(victim: Victim, target: LinearModel, space: Space) -> float:
         row_upper=np.concatenate(upper),
         maximize=True,
     )
-    solution = highs.solve(program)
+    solution = highs.solve(program, time_limit_s)
     return (1.0 - _MARGIN) * solution.objective if solution.optimal else 0.0

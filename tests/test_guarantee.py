@@ -51,3 +51,10 @@ def test_none_where_the_theorem_says_nothing():
     assert guarantee(victim, data, huge, clean, box) is None
     with pytest.raises(ValueError, match="at least 1"):
         guarantee(victim, data, cp.LinearModel(0.5 * clean.coef), clean, box).epsilon(0)
+
+
+def test_a_program_that_is_not_solved_in_time_promises_nothing():
+    victim, data, clean = problem()
+    target, box = cp.LinearModel(0.5 * clean.coef), cp.Space.box(-2, 2, 3)
+    assert guarantee(victim, data, target, clean, box, time_limit_s=60.0) is not None
+    assert guarantee(victim, data, target, clean, box, time_limit_s=0.0) is None

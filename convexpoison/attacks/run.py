@@ -172,9 +172,9 @@ class Recorder:
             n_steps, model, gap = run.best, *self._retrain(run.best)
         limit = self.setting.bound_time_limit_s
         induced = BoundProblem(problem.victim, problem.data, model, problem.space, problem.solver)
-        needless = induced.has_tight_bound and limit != 0
-        witnesses = [] if needless or not n_steps else _best_witnesses(induced, run.models)
-        induced_bound = induced.best(witnesses, limit)
+        induced_bound = induced.best([], limit)
+        if induced_bound.value == 0.0 and n_steps:  # no tight bound, or none in the time that there was
+            induced_bound = induced.along(_best_witnesses(induced, run.models))
         if model.distance(problem.target) == 0.0:  # an attack on a goal: its target is what the points induce
             known = known or induced_bound
         bound = known or problem.best([run.witness] if run.witness is not None else [], limit)

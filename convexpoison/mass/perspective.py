@@ -229,9 +229,10 @@ def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None
     relaxation = Relaxation(problem, kinds)
     for fraction in (np.arange(_FIRST_TANGENTS) + 0.5) / _FIRST_TANGENTS:
         relaxation.add_tangents(relaxation.least + fraction * (relaxation.most - relaxation.least))
-    best = TightBound(0.0, np.inf, None)
+    best, programs = TightBound(0.0, np.inf, None), highs.Growing()
     for rounds in range(1, _ROUNDS + 1):
-        solution = highs.solve(relaxation.least_mass())
+        left = None if time_limit_s is None else max(0.0, time_limit_s - (perf_counter() - start))
+        solution = programs.solve(relaxation.least_mass(), left)
         proof = solution.row_duals if solution.optimal else solution.ray
         if not np.isfinite(proof).all():
             break

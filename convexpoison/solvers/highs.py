@@ -49,6 +49,34 @@ def solve(program: LinearProgram, time_limit_s: float | None = None, *, interior
     """
     highspy = optional_import("highspy", "all", "the HiGHS solver")
     model = _load(highspy, program, time_limit_s, _INTERIOR if interior else {})
+    return _solved(highspy, model, program)
+
+
+class Growing:
+    """A linear program that is solved again and again with more rows, each time from the last basis."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._n_rows = 0
+
+    def solve(self, program: LinearProgram, time_limit_s: float | None = None) -> Solution:
+        """Solve the program of the last call with further rows at its end; otherwise as :func:`solve`."""
+        highspy = optional_import("highspy", "all", "the HiGHS solver")
+        if self._model is None:
+            self._model = _load(highspy, program, time_limit_s, {})
+        else:
+            new = program.A[self._n_rows :]
+            low, high = program.row_lower[self._n_rows :], program.row_upper[self._n_rows :]
+            added = self._model.addRows(new.shape[0], low, high, new.nnz, new.indptr[:-1], new.indices, new.data)
+            _check(highspy, added, "more rows", warning_is_fine=True)
+            if time_limit_s is not None:  # its clock runs on from solve to solve
+                limit = self._model.getRunTime() + time_limit_s
+                _check(highspy, self._model.setOptionValue("time_limit", limit), "the option time_limit")
+        self._n_rows = program.n_rows
+        return _solved(highspy, self._model, program)
+
+
+def _solved(highspy: Any, model: Any, program: LinearProgram) -> Solution:
     interrupted = _run(highspy, model, bool(program.integer.any()))
     status = model.getModelStatus()
     if status in (highspy.HighsModelStatus.kUnboundedOrInfeasible, highspy.HighsModelStatus.kInfeasible):
@@ -76,7 +104,7 @@ def _load(highspy: Any, program: LinearProgram, time_limit_s: float | None, meth
     if program.integer.any():
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         lp.integrality_ = [kinds[int(whole)] for whole in program.integer]
-    # A row or column that is empty by its bounds is a warning here, and "infeasible" when solved.
+    # A row or column that is empty by its bounds is a warning here, and "infeasible" when solved; so are tiny entries.
     _check(highspy, model.passModel(lp), "the model", warning_is_fine=True)
     return model
 

@@ -179,3 +179,13 @@ def test_summary_speaks_of_the_kept_model(close):
     assert f"{close.n_points}" in text
     assert "certified: the induced model needs at least" in text
     assert TrainingData.from_user((close.points, close.labels)).n_samples == len(close.points)
+
+
+def test_a_tight_bound_that_is_not_ready_leaves_that_of_the_models_on_the_way(digits, victim, target, monkeypatch):
+    from convexpoison.bounds import Bound, BoundProblem
+
+    nothing = lambda problem, limit: Bound(0.0, problem.target, None, np.inf, "tight", "highs")  # noqa: E731
+    monkeypatch.setattr(BoundProblem, "tight", nothing)
+    result = cp.attack(target, digits.train, victim=victim, space=digits.space, max_points=10)
+    assert 0 < result.induced_bound.value <= 10
+    assert result.induced_bound.method == "theorem_2"

@@ -160,3 +160,22 @@ def test_homogeneous_rows_are_no_wider_than_the_space() -> None:
     for point, inside in (([0.5, 2.0], True), ([0.6, 2.0], False), ([0.5, 1.9], False), ([-0.1, 2.0], False)):
         image = A @ np.append(3.0 * np.array(point), 3.0)
         assert bool((image >= lower - 1e-9).all() and (image <= upper + 1e-9).all()) == inside
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_more_rows_from_the_last_basis_are_the_whole_program(seed):
+    """A cube that is cut by one random plane after the other, until nothing is left of it."""
+    rng = np.random.default_rng(seed)
+    cost, A = rng.normal(size=6), rng.normal(size=(40, 6))
+    high = A @ np.full(6, 0.5) + rng.uniform(0.0, 0.5, 40)
+    high[-1] = A[-1].clip(max=0.0).sum() - 1.0  # beyond every corner of the cube
+    growing = highs.Growing()
+    for n in (5, 10, 25, 39, 40):
+        program = LinearProgram(cost, upper=np.ones(6), A=A[:n], row_upper=high[:n])
+        warm, cold = growing.solve(program, 10.0), highs.solve(program)
+        assert warm.status == cold.status == ("infeasible" if n == 40 else "optimal")
+        if n < 40:
+            assert warm.objective == pytest.approx(cold.objective, abs=1e-9)
+            np.testing.assert_allclose(warm.row_duals, cold.row_duals, atol=1e-7)
+        else:
+            assert program.farkas_gap(np.where(np.abs(warm.ray) > 1e-9, warm.ray, 0.0)) > 0

@@ -110,6 +110,28 @@ def test_dense_and_sparse_rows_give_the_same_model():
     assert models[0].distance(models[1]) <= 1e-8
 
 
+def _after(trainer, added):
+    """The trainer with these rows of alternating labels, twice each."""
+    for x, label in zip(added, (-1.0, 1.0) * (len(added) // 2), strict=True):
+        trainer.add(x, label, 2.0)
+    return trainer
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+def test_rows_with_few_nonzeros_stay_sparse_and_train_alike(intercept):
+    rng = np.random.default_rng(4)
+    X = sp.random(300, 120, 0.03, format="csr", rng=rng)
+    y = np.where(X @ rng.normal(size=120) + 0.1 * rng.normal(size=300) > 0, 1.0, -1.0)
+    victim = Victim("hinge", C=5.0, intercept=intercept)
+    data, added = TrainingData(X, y, np.ones(300)), rng.random((20, 120))
+    sparse = _after(ActiveSetTrainer(victim, data), added)
+    with patch.object(active_set.GrowingRows, "is_sparse", False):
+        dense = _after(ActiveSetTrainer(victim, data), added)
+    assert sp.issparse(sparse._free.rows) and not sp.issparse(dense._free.rows)
+    assert sparse.model.distance(dense.model) < 1e-6 * np.linalg.norm(dense.model.coef)
+    assert sparse.gap <= 1e-9 * sparse.objective
+
+
 def test_weights_count_as_repeated_rows():
     X, y = digits()
     weight = np.random.default_rng(1).integers(0, 4, len(y))
