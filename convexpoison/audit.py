@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
-from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -167,7 +166,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         if y is None:
             raise ValueError("PoisoningAudit requires y to be passed, but the target y is None")
         check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         if self.flip is not None and self.goal is not None:
@@ -243,6 +242,8 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         return float(self.estimator_.score(X, y, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import get_tags  # scikit-learn 1.6 and newer, and so is who asks
+
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = get_tags(self.estimator).input_tags.sparse
         tags.classifier_tags.multi_class = False

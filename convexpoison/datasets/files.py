@@ -109,8 +109,10 @@ def adult_texts(data_home: Home) -> list[Path]:
     train, test = (known_file(f"adult_{part}.csv.gz", data_home) for part in ("train", "test"))
     if train is not None and test is not None:
         return [train, test]
-    from sklearn.datasets import fetch_file
-
+    try:
+        from sklearn.datasets import fetch_file
+    except ImportError as exc:  # before scikit-learn 1.6
+        raise not_found(("adult_57.npz",), data_home, "downloading it needs scikit-learn 1.6 or newer") from exc
     try:
         return [
             Path(fetch_file(_UCI + file, data_home, sha256=digest, n_retries=0)) for file, digest in _UCI_SHA256.items()

@@ -25,7 +25,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("CONVEXPOISON_DATA", raising=False)
     monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
-    monkeypatch.setattr("sklearn.datasets.fetch_file", refuse)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", refuse, raising=False)  # new in scikit-learn 1.6
 
 
 def test_digits_are_bundled_and_split_the_same_way_every_time(nowhere: None) -> None:

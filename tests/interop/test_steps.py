@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from textwrap import dedent
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,7 +14,6 @@ import scipy.sparse as sp
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
-from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -94,6 +97,7 @@ def test_rows_come_back_in_the_original_columns(kind, drop):
 def test_the_pipeline_refitted_on_these_rows_is_the_induced_model(kind):
     X, y = table(kind)
     pipeline, result = attacked([mixed()], X, y)
+    FrozenEstimator = pytest.importorskip("sklearn.frozen", reason="needs scikit-learn 1.6").FrozenEstimator
     rows, labels = result.poisoned(X, y, original=True)
     assert len(rows) == N + result.n_points and type(rows) is type(X)
     final = LinearSVC(loss="hinge", C=0.05, tol=1e-10, max_iter=10**6, random_state=0)
@@ -279,3 +283,15 @@ def test_a_grid_answers_like_every_point_of_it():
                 assert found.value == pytest.approx(best, abs=1e-9)
                 assert found.certified or solver == "highs"  # whose bound is that of the relaxed space
                 assert found.upper >= best
+
+
+def test_the_page_on_data_works_as_printed(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "your_data.rst").read_text(encoding="utf-8")
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(dedent(block), names)
+    audit = names["audit"]
+    assert audit.bound_.n_points <= audit.n_points_
+    assert len(names["X_poisoned"]) == 205
+    assert "job" in capsys.readouterr().out
