@@ -74,8 +74,6 @@ def read_features(steps: Any, n_columns: int) -> list[Feature]:
 def _through(step: Any, features: list[Feature]) -> list[Feature]:
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return features
-    if isinstance(step, str) and step == "drop":
-        return []
     name = type(step).__name__
     if name in _READERS:
         return _READERS[name](step, features)
@@ -99,6 +97,8 @@ def _column_transformer(transformer: Any, features: list[Feature]) -> list[Featu
     names = list(getattr(transformer, "feature_names_in_", ()))
     found: list[Feature] = []
     for _, step, columns in transformer.transformers_:
+        if isinstance(step, str) and step == "drop":
+            continue
         found += _through(step, [features[j] for j in _places(columns, names, len(features))])
     return found
 
