@@ -29,7 +29,8 @@ import numpy as np
 from convexpoison.difference import Proposal, Question
 from convexpoison.ellipsoid import minimize
 from convexpoison.losses import FloatArray, Hinge
-from convexpoison.spaces import OneHot, Space
+from convexpoison.space_parts import OneHot
+from convexpoison.spaces import Space
 
 _EPS = float(np.finfo(np.float64).eps)
 _TIGHT = 1e-9

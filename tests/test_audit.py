@@ -81,6 +81,7 @@ def test_flips_have_a_bound_for_every_attack(n_rows):
 
 
 def test_a_frame_with_words_through_a_pipeline():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
     X, y = blobs()
     frame = pd.DataFrame(
         {"size": X[:, 0], "count": np.round(3 * X[:, 1]).astype(int), "kind": np.where(X[:, 2] > 0.5, "a", "b")}

@@ -16,7 +16,7 @@ from convexpoison.defenses import Filter, filter_cost, slab, sphere
 from convexpoison.mass.by_label import least_mass_by_label
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.tight import tight_bound
-from convexpoison.spaces import Ball
+from convexpoison.space_parts import Ball
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.05)
 

@@ -18,7 +18,8 @@ from convexpoison.ellipsoid import minimize
 from convexpoison.losses import LOSSES, get_loss
 from convexpoison.model import LinearModel
 from convexpoison.solvers import backend
-from convexpoison.spaces import Slab, Space
+from convexpoison.space_parts import Slab
+from convexpoison.spaces import Space
 from tests.solvers.questions import best_of, random_question, random_space, sample
 
 seeds = st.integers(0, 2**32 - 1)

@@ -11,7 +11,8 @@ import numpy as np
 from convexpoison.errors import optional_import
 from convexpoison.losses import FloatArray
 from convexpoison.solvers.linear_program import space_rows
-from convexpoison.spaces import Ball, OneHot, Slab, Space
+from convexpoison.space_parts import Ball, OneHot, Slab
+from convexpoison.spaces import Space
 
 _CYCLES = 2000
 _STILL = 1e-13

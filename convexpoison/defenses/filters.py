@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 
 from convexpoison.data import Classes, TrainingData, check_rows, sign_labels
 from convexpoison.losses import FloatArray
-from convexpoison.spaces import Ball, Slab, Space
+from convexpoison.space_parts import Ball, Slab
+from convexpoison.spaces import Space
 
 PERCENTILE = 90.0
 """Koh et al. keep the rows within the 90th percentile of their class's distances."""

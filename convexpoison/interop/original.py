@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from convexpoison.interop.frames import as_table, columns_of, first_row, like, whole_columns
 from convexpoison.interop.steps import Feature, UnreadableStepError, read_features
 from convexpoison.losses import FloatArray
-from convexpoison.spaces import Grid, Space
+from convexpoison.space_parts import Grid
+from convexpoison.spaces import Space
 
 _WHOLE = 1e-6
 """A number that is nearer to a whole one is that one."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from convexpoison.data import Classes
 from convexpoison.files import read_npz
-from convexpoison.spaces import Grid, OneHot, Space
+from convexpoison.space_parts import Grid, OneHot
+from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
 _FORMAT = 1

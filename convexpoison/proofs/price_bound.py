@@ -41,7 +41,8 @@ from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
 from convexpoison.proofs.enclosures import WEIGHTS, Weight, penalty_slope
 from convexpoison.proofs.intervals import Interval, dot, exp
-from convexpoison.spaces import Ball, OneHot, Slab, Space
+from convexpoison.space_parts import Ball, OneHot, Slab
+from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
 _SEARCH_TOL, _SLOPE_TOL = 1e-12, 1e-15

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from convexpoison.difference import Question
 from convexpoison.model import LinearModel
 from convexpoison.solvers.linear_program import LinearProgram
-from convexpoison.spaces import Grid, Slab, Space
+from convexpoison.space_parts import Grid, Slab
+from convexpoison.spaces import Space
 
 
 def in_counts(question: Question) -> Question:

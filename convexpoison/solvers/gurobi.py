@@ -12,7 +12,8 @@ import numpy as np
 from convexpoison.errors import MissingDependencyError, SolverError, optional_import
 from convexpoison.solvers.linear_backend import ConvexCapabilities, LinearBackend
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty, oriented
-from convexpoison.spaces import Ball, Space
+from convexpoison.space_parts import Ball
+from convexpoison.spaces import Space
 
 _PARAMETERS: dict[str, Any] = {
     "FeasibilityTol": 1e-9,

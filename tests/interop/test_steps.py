@@ -7,8 +7,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.compose import ColumnTransformer
@@ -30,6 +28,9 @@ from sklearn.svm import LinearSVC
 
 import convexpoison as cp
 from convexpoison.interop.original import Original
+
+pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")
+pl = pytest.importorskip("polars", reason="polars is not installed (extra 'test')")
 
 N = 120
 JOBS = np.array(["clerk", "miller", "smith", "weaver"])
@@ -266,7 +267,7 @@ def test_regression_through_a_scaler():
 
 def test_a_grid_answers_like_every_point_of_it():
     """The polygon and HiGHS over a scaled grid, against all of its points."""
-    from convexpoison.spaces import Grid
+    from convexpoison.space_parts import Grid
 
     rng = np.random.default_rng(0)
     for _ in range(10):
