@@ -56,14 +56,17 @@ def attack(
     ----------
     target : fitted estimator, Pipeline, LinearModel, pair (coef, intercept), or goal
         The model to induce: LinearSVC, SVC(kernel="linear"), LogisticRegression, SGDClassifier, LinearRegression, Ridge, or
-        a Pipeline that ends in one of them (poison is then found in the space of the final step). Or the outcome to reach:
+        a Pipeline that ends in one of them (poison is then found in the space of the final step, and told in the columns of
+        the Pipeline's input too: ``original_points``; the earlier steps count as fixed). Or the outcome to reach:
         a goal of :mod:`convexpoison.goals`, or any ``goal(model) -> bool``.
     data : pair (X, y)
-        Clean training data: arrays, sparse matrix or DataFrame of shape (n_samples, n_features); any two labels.
+        Clean training data: arrays, sparse matrix or DataFrame (pandas or polars) of shape (n_samples, n_features); any two
+        labels.
     victim : Victim, optional
         How the victim learns; read from the estimator where not given.
     space : Space, optional
-        Where poison may lie; inferred from the data where not given (:meth:`Space.infer`).
+        Where poison may lie; inferred from the data where not given (:meth:`Space.infer`; :meth:`Space.behind` a Pipeline's
+        steps).
     method : str, optional
         For a model (default "follow_the_leader"):
 
