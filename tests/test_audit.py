@@ -19,7 +19,6 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import convexpoison as cp
 
-
 EXPECTED_FAILED_CHECKS: dict[str, str] = {}
 """None: a check of scikit-learn's that fails is a bug here. Checks that need other settings of the machine are skipped."""
 
