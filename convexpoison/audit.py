@@ -80,7 +80,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     goal_ : what was asked for, as :func:`convexpoison.attack` understood it
     classes_ : array of shape (2,)
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of names
         Where X has names.
 
     Examples
