@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,10 @@ from secrets import token_hex
 from typing import IO, Any
 
 import numpy as np
+
+Arrays = dict[str, np.ndarray]
+NOT_NPZ = (ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What :func:`read_npz` may end with where a file is no npz file of plain arrays, or damaged."""
 
 
 @contextmanager
@@ -37,12 +43,12 @@ def write_npz(path: Path, arrays: dict[str, Any]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_npz(path: str | os.PathLike[str]) -> Arrays:
     """All arrays of an npz file; pickled objects are refused, and a file that is none leaves nothing open.
 
     Raises
     ------
-    ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile, zlib.error
+    One of NOT_NPZ
         If the file is not one of those, or damaged.
     """
     with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:

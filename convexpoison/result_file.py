@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convexpoison.bounds import Bound
-from convexpoison.files import read_npz, write_npz
+from convexpoison.files import NOT_NPZ, read_npz, write_npz
 from convexpoison.guarantee import Guarantee
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import Certificate
@@ -65,7 +63,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     try:
         arrays = read_npz(path)
-    except (AttributeError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except NOT_NPZ as error:
         raise ValueError(f"{path} is not a saved attack: it is no npz file ({error})") from error
     if "meta" not in arrays:
         raise ValueError(f"{path} is not a saved attack: it has no 'meta' entry")

@@ -8,7 +8,7 @@ sigma = 0.5 on MNIST, 0.25 on CIFAR-10.
 from __future__ import annotations
 
 from pacd import job
-from pacd_pages import data_name, fall, fetch, missing, parse, publish, spread
+from pacd_pages import clean_and_poisoned, data_name, fetch, missing, parse, publish
 
 SIGMAS = {"mnist": 0.5, "cifar10": 0.25}
 CLASSES = {"smoke": (3, 8), "small": (8,), "paper": tuple(range(10))}
@@ -26,13 +26,9 @@ def main() -> None:
     ]
     found = fetch(jobs)
     rows = [
-        {
-            "data": data_name(arguments, data), "target": target, "ACR, clean": spread(clean, "acr"),
-            "ACR, poisoned": spread(poisoned, "acr"), "fall of ACR": fall(poisoned, clean),
-            "ACA %, clean": spread(clean, "aca", 100.0, 1), "ACA %, poisoned": spread(poisoned, "aca", 100.0, 1),
-        }
+        clean_and_poisoned({"data": data_name(arguments, data), "target": target}, clean, poisoned)
         for (data, target), clean, poisoned in zip(grid, found[::2], found[1::2], strict=True)
-    ]  # fmt: skip
+    ]
     rows += missing(arguments, rows)
     words = "The paper's figure has no numbers beside Table 2's for digit 8 and class ship."
     publish(arguments, "pacd_figure6", "PACD, Figure 6: all target classes", rows, words)

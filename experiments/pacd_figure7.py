@@ -9,7 +9,7 @@ convolutional network to the same without dropout, and to a perceptron.
 from __future__ import annotations
 
 from pacd import job
-from pacd_pages import data_name, fall, fetch, missing, parse, publish, spread
+from pacd_pages import clean_and_poisoned, data_name, fetch, missing, parse, publish
 
 NETWORKS = {"mnist": ("pacd_mnist", "lenet", "mlp"), "cifar10": ("resnet20", "resnet56", "resnet110")}
 
@@ -24,13 +24,9 @@ def main() -> None:
     ]
     found = fetch(jobs)
     rows = [
-        {
-            "data": data_name(arguments, data), "network": network, "ACR, clean": spread(clean, "acr"),
-            "ACR, poisoned": spread(poisoned, "acr"), "fall of ACR": fall(poisoned, clean),
-            "ACA %, clean": spread(clean, "aca", 100.0, 1), "ACA %, poisoned": spread(poisoned, "aca", 100.0, 1),
-        }
+        clean_and_poisoned({"data": data_name(arguments, data), "network": network}, clean, poisoned)
         for (data, network), clean, poisoned in zip(grid, found[::2], found[1::2], strict=True)
-    ]  # fmt: skip
+    ]
     rows += missing(arguments, rows)
     words = "The first network of each data set is the one that the attack was made against. The paper's figure has no numbers."
     publish(arguments, "pacd_figure7", "PACD, Figure 7: transfer between networks", rows, words)

@@ -55,6 +55,15 @@ def fall(found: Params | None, clean: Params | None, name: str = "acr") -> str:
     return f"{100.0 * (1.0 - float(np.mean(found[name])) / before):.0f} %" if before > 0 else "none to lose"
 
 
+def clean_and_poisoned(row: Params, clean: Params | None, poisoned: Params | None) -> Params:
+    """A row with what retraining gives on clean and on poisoned data."""
+    return row | {
+        "ACR, clean": spread(clean, "acr"), "ACR, poisoned": spread(poisoned, "acr"),
+        "fall of ACR": fall(poisoned, clean), "ACA %, clean": spread(clean, "aca", 100.0, 1),
+        "ACA %, poisoned": spread(poisoned, "aca", 100.0, 1),
+    }  # fmt: skip
+
+
 def fetch(jobs: Sequence[Params | None]) -> list[Params | None]:
     """Outcomes of those that are to be run; None for the others."""
     wanted = [how for how in jobs if how is not None]

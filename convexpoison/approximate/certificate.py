@@ -23,12 +23,12 @@ from convexpoison.approximate.enclosures import (
     settled,
 )
 from convexpoison.data import Classes, TrainingData
+from convexpoison.files import Arrays
 from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.stationarity import BOUNDARY, Direction
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import MARGIN, normalized, scale_of
-from convexpoison.proofs.certificate_file import Arrays
 from convexpoison.proofs.claim import LEFT_OUT, Claim, model_arrays, model_of, vector
 from convexpoison.proofs.enclosures import regularisation
 from convexpoison.proofs.intervals import Interval, dot, product

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +66,7 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     try:
         arrays = files.read_npz(path)
-    except (ValueError, AttributeError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except files.NOT_NPZ as error:
         raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
     missing = [name for name in names if name not in arrays]
     if missing:

@@ -16,15 +16,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.datasets.files import (
-    Arrays,
     Home,
     adult_texts,
     known_file,
     locate,
     not_found,
-    read_arrays,
     read_images,
 )
+from convexpoison.files import Arrays, read_npz
 from convexpoison.spaces import Space
 
 _DOGFISH = tuple(f"dogfish_900_300_inception_features_{part}.npz" for part in ("train", "test"))
@@ -170,7 +169,7 @@ def _adult(name: str, data_home: Home) -> Dataset:
     balanced = name == "adult_balanced"
     prepared = known_file("adult_57.npz", data_home)
     if prepared is not None:
-        z, suffix = read_arrays(prepared), "balanced" if balanced else "ascoded"
+        z, suffix = read_npz(prepared), "balanced" if balanced else "ascoded"
         rows = [(z[f"x_{part}"], z[f"y_{part}"], z[f"idx_{part}_{suffix}"]) for part in ("train", "test")]
         names = tuple(map(str, z["feature_names"]))
     else:
@@ -192,7 +191,7 @@ def _enron1(name: str, data_home: Home) -> Dataset:
     if path is None:
         why = "these counts were made from the enron1 mails of Enron-Spam, and are published nowhere"
         raise not_found(("enron1.npz",), data_home, why)
-    z = read_arrays(path)
+    z = read_npz(path)
     counts = (z["data"].astype(np.float64), z["indices"].astype(np.int32), z["indptr"])
     X, y = sp.csr_matrix(counts, shape=tuple(z["shape"])), z["y"].astype(np.int64)
     X_train, X_test = X[z["idx_train"]], X[z["idx_test"]]
@@ -220,7 +219,7 @@ def _read_dogfish(file: str, data_home: Home) -> tuple[np.ndarray, np.ndarray]:
             "(0 dog, 1 fish), as in Koh and Liang (2017), or take the files published with that paper"
         )
         raise not_found(_DOGFISH, data_home, why)
-    z = read_arrays(path)
+    z = read_npz(path)
     if not {"inception_features_val", "labels"} <= z.keys():
         raise ValueError(f"{path} must hold the arrays 'inception_features_val' and 'labels'; it holds {sorted(z)}")
     return z["inception_features_val"].astype(np.float64), z["labels"].ravel().astype(np.int64)

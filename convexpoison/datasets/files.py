@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from convexpoison.files import Arrays, read_npz
+
 ENVIRONMENT_VARIABLE = "CONVEXPOISON_DATA"
 Home = str | os.PathLike[str] | None
-Arrays = dict[str, np.ndarray]
 
 _SHA256 = {
     "mnist.npz": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
@@ -63,12 +64,6 @@ def known_file(file: str, data_home: Home) -> Path | None:
     return path
 
 
-def read_arrays(path: Path) -> Arrays:
-    """The arrays of an npz file; pickled objects are refused."""
-    with np.load(path, allow_pickle=False) as z:
-        return dict(z)
-
-
 def read_images(file: str, data_home: Home) -> Arrays:
     """x_train, y_train, x_test, y_test of 28 x 28 images, uint8, from a file or from OpenML.
 
@@ -81,7 +76,7 @@ def read_images(file: str, data_home: Home) -> Arrays:
     """
     path = known_file(file, data_home)
     if path is not None:
-        return read_arrays(path)
+        return read_npz(path)
     from sklearn.datasets import fetch_openml
 
     number, digest = _OPENML[file]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convexpoison.datasets.files import Arrays, Home, known_file, locate, not_found, read_arrays, read_images
+from convexpoison.datasets.files import Home, known_file, locate, not_found, read_images
+from convexpoison.files import Arrays, read_npz
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 
@@ -113,7 +114,7 @@ def _digits() -> Arrays:
 def _cifar10(data_home: Home) -> tuple[Arrays, str]:
     for path in (locate("cifar10.npz", data_home), known_file("cifar10_subset.npz", data_home)):
         if path is not None:
-            arrays = read_arrays(path)
+            arrays = read_npz(path)
             return arrays, f"CIFAR-10, {len(arrays['y_train']):,} training and {len(arrays['y_test']):,} test images"
     why = "make one with keys x_train (n, 32, 32, 3) uint8, y_train, x_test, y_test from the CIFAR-10 archive"
     raise not_found(("cifar10.npz",), data_home, why)

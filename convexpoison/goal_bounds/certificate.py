@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convexpoison.data import Classes, TrainingData
+from convexpoison.files import Arrays
 from convexpoison.goal_bounds.barrier import Barrier, Ground
 from convexpoison.goal_bounds.proof import Proof
 from convexpoison.losses import FloatArray
-from convexpoison.proofs.certificate_file import Arrays, classes_of
+from convexpoison.proofs.certificate_file import classes_of
 from convexpoison.proofs.claim import LEFT_OUT, Claim, vector
 from convexpoison.proofs.enclosures import need_proofs
 from convexpoison.proofs.intervals import Interval

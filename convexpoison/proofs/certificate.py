@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convexpoison.data import Classes, TrainingData
+from convexpoison.files import Arrays
 from convexpoison.mass.stationarity import Direction
 from convexpoison.model import LinearModel
-from convexpoison.proofs.certificate_file import Arrays
 from convexpoison.proofs.claim import LEFT_OUT, Claim, model_arrays, model_of, vector
 from convexpoison.proofs.enclosures import resistance
 from convexpoison.proofs.price_bound import price

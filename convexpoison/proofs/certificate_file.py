@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import zipfile
-import zlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convexpoison.data import Classes
-from convexpoison.files import read_npz
+from convexpoison.files import NOT_NPZ, Arrays
 from convexpoison.space_parts import Grid, OneHot
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
 
 _FORMAT = 1
-Arrays = dict[str, np.ndarray]
-UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, EOFError, zlib.error)
+UNREADABLE = (*NOT_NPZ, KeyError, IndexError)
 """What reading a file that is not a certificate may end with."""
 
 
@@ -57,11 +53,6 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
         "meta": np.array(json.dumps(meta)),
         **({} if space.grid is None else {"grid_offset": space.grid.offset, "grid_step": space.grid.step}),
     }
-
-
-def read_arrays(path: str | os.PathLike[str]) -> Arrays:
-    """What the file holds."""
-    return read_npz(path)
 
 
 def kind_and_words(arrays: Arrays) -> tuple[str, dict[str, Any]]:

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convexpoison.data import Classes, TrainingData
-from convexpoison.files import write_npz
+from convexpoison.files import Arrays, read_npz, write_npz
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate_file import (
     UNREADABLE,
-    Arrays,
     classes_of,
     header,
     kind_and_words,
-    read_arrays,
     shared_fields,
 )
 from convexpoison.proofs.verdict import Verdict
@@ -102,7 +100,7 @@ class Claim(ABC):
             If the file is not one of those.
         """
         try:
-            return cls.from_arrays(read_arrays(path))
+            return cls.from_arrays(read_npz(path))
         except UNREADABLE as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"{path} is not a {cls.kind} that this version reads ({why})") from error

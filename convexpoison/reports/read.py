@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convexpoison.proofs.certificate_file import UNREADABLE, Arrays, read_arrays
+from convexpoison.files import Arrays, read_npz
+from convexpoison.proofs.certificate_file import UNREADABLE
 from convexpoison.proofs.kinds import load_certificate
 from convexpoison.result import AttackResult
 
@@ -55,7 +56,7 @@ def claims_in(path: Path) -> dict[str, Claim]:
         If it is neither, or an attack whose bounds are the trivial 0 and have no certificate.
     """
     try:
-        is_attack = "history_n_points" in read_arrays(path)
+        is_attack = "history_n_points" in read_npz(path)
     except UNREADABLE:
         is_attack = False  # what is wrong is said below
     if not is_attack:
@@ -72,7 +73,7 @@ def _reader(path: Path) -> Callable[[Path], Any]:
         from convexpoison.neural.evaluation.evaluate import Evaluation
 
         return Evaluation.read
-    arrays = read_arrays(path)
+    arrays = read_npz(path)
     if "history_n_points" in arrays:
         return AttackResult.load
     if "base_images" in arrays:

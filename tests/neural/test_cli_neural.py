@@ -11,10 +11,9 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from convexpoison.cli.commands import main
 from convexpoison.cli.train import train
+from tests.cli.command import refused, run
 
 NETWORK = """
 from torch import nn
@@ -29,18 +28,6 @@ def number():
     return 3
 """
 QUICK = ("--device", "cpu", "--n0", 20, "--n", 100, "--sigma", 0.25)
-
-
-def run(*arguments: Any, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, result.output
-    return result
-
-
-def refused(*arguments: Any) -> str:
-    result = run(*arguments, status=2)
-    assert result.stdout == "" and "Traceback" not in result.stderr
-    return result.stderr
 
 
 @pytest.fixture(scope="module")

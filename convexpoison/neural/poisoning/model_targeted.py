@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from convexpoison.files import write_npz
+from convexpoison.files import read_npz, write_npz
 from convexpoison.losses import FloatArray
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.smoothing.inputs import check_count
@@ -239,13 +239,13 @@ class _Run:
     def resume(self, path: Path, max_points: int) -> None:
         if not path.exists():
             return
-        with np.load(path, allow_pickle=False) as file:
-            if "meta" not in file or json.loads(str(file["meta"]))["identity"] != self._identity:
-                raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
-            if (done := int(file["counts"].sum())) > max_points:
-                raise ValueError(f"{path} holds {done} points already, more than max_points={max_points}; raise it")
-            self.chosen, self.counts = file["chosen"].tolist(), file["counts"].tolist()
-            self.trace = {name: file[f"trace_{name}"].tolist() for name in TRACE}
+        kept = read_npz(path)
+        if "meta" not in kept or json.loads(str(kept["meta"]))["identity"] != self._identity:
+            raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
+        if (done := int(kept["counts"].sum())) > max_points:
+            raise ValueError(f"{path} holds {done} points already, more than max_points={max_points}; raise it")
+        self.chosen, self.counts = kept["chosen"].tolist(), kept["counts"].tolist()
+        self.trace = {name: kept[f"trace_{name}"].tolist() for name in TRACE}
         self.before_s = self.trace["seconds"][-1]
 
     @cached_property

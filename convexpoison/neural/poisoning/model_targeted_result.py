@@ -12,7 +12,7 @@ import numpy as np
 
 from convexpoison.display.axes import BLUE, new_figure
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.files import write_npz
+from convexpoison.files import read_npz, write_npz
 from convexpoison.losses import FloatArray
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ class ModelTargetedPoison(Shown):
         ValueError
             If the file is not one of those.
         """
-        with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(str(file["meta"])) if "meta" in file else {}
-            if meta.get("kind") != "model_targeted":
-                raise ValueError(f"{path} is not a saved model-targeted poison of a network")
-            trace = {name[6:]: file[name] for name in file.files if name.startswith("trace_")}
-            points, labels, chosen, counts = (file[name] for name in ("points", "labels", "chosen", "counts"))
+        arrays = read_npz(path)
+        meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
+        if meta.get("kind") != "model_targeted":
+            raise ValueError(f"{path} is not a saved model-targeted poison of a network")
+        trace = {name[6:]: values for name, values in arrays.items() if name.startswith("trace_")}
+        points, labels, chosen, counts = (arrays[name] for name in ("points", "labels", "chosen", "counts"))
         return cls(points, labels, chosen, counts, trace, meta["stop_reason"], meta["settings"])

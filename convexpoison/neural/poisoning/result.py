@@ -15,7 +15,7 @@ import numpy as np
 from convexpoison import __version__
 from convexpoison.display.axes import new_figure
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.files import write_npz
+from convexpoison.files import read_npz, write_npz
 from convexpoison.losses import FloatArray
 
 _FORMAT = 1
@@ -177,8 +177,7 @@ class PoisonResult(Shown):
         ValueError
             If the file is not one of those.
         """
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays: dict[str, Any] = {**read_npz(path)}
         if not {"meta", *_ARRAYS} <= set(arrays):
             raise ValueError(f"{path} is not a saved poison: it has the entries {sorted(arrays)}")
         meta = json.loads(str(arrays["meta"]))

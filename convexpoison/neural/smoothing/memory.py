@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convexpoison.files import write_npz
+from convexpoison.files import read_npz, write_npz
 from convexpoison.losses import FloatArray
 from convexpoison.neural.smoothing.balls import ABSTAIN, Balls
 from convexpoison.neural.smoothing.certification import Rows
@@ -212,10 +212,9 @@ class MemoryClassifier:
         ValueError
             If the file is no memory, of another norm or for another sigma, or balls of different labels overlap in it.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if "meta" not in file.files or "told" not in file.files:
-                raise ValueError(f"{path} is not a saved memory: it has no 'meta' and 'told'")
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
+        if "meta" not in arrays or "told" not in arrays:
+            raise ValueError(f"{path} is not a saved memory: it has no 'meta' and 'told'")
         meta = json.loads(str(arrays["meta"]))
         if meta["format"] != _FORMAT:
             raise ValueError(f"{path} has format {meta['format']}; this version reads format {_FORMAT}")
