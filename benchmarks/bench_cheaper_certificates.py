@@ -49,13 +49,13 @@ class Bench:
     def classifier(self) -> neural.SmoothedClassifier:
         return neural.SmoothedClassifier(self.net, SIGMA, random_state=self.seed)
 
-    def certified(self, name: str, radii: tuple[float, ...], n: int, n0: int = 100, **options: Any) -> Way:
-        """One certificate an image, for all these radii."""
+    def certified(self, name: str, at: tuple[float, ...], n: int, n0: int = 100, **options: Any) -> Way:
+        """One certificate an image, read off at these radii."""
         began = process_time()
         found = self.classifier().certify(self.X, n0=n0, n=n, **options)
         right = found.prediction == self.y
-        accuracy = [float(np.mean(right & (found.radius >= r))) for r in radii]
-        return Way(name, accuracy, [float(found.n.mean()) + n0] * len(radii), process_time() - began)
+        accuracy = [float(np.mean(right & (found.radius >= r))) for r in at]
+        return Way(name, accuracy, [float(found.n.mean()) + n0] * len(at), process_time() - began)
 
     def decided(self, name: str, radii: tuple[float, ...], n: int) -> Way:
         """A decision for each image and radius, with draws of its own."""
