@@ -48,11 +48,13 @@ class Instance:
     paper_bound: int | None = None
 
 
-def options(description: str) -> argparse.Namespace:
-    """``--scale smoke`` (seconds, bundled data) or ``paper``."""
+def options(description: str, parallel: bool = False) -> argparse.Namespace:
+    """``--scale smoke`` (seconds, bundled data) or ``paper``; ``--n-jobs`` where the script can run tasks side by side."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
     parser.add_argument("--only", help="run only the instances whose name holds this text", default="")
+    if parallel:
+        parser.add_argument("--n-jobs", type=int, default=1, help="how many rows to run side by side")
     return parser.parse_args()
 
 

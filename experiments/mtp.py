@@ -122,10 +122,10 @@ def table(
     description: str,
 ) -> None:
     """Run a grid through the sweep (resumable: ``experiments/runs``) and write it as CSV and Markdown."""
-    arguments = options(description)
+    arguments = options(description, parallel=True)
     name, command = title(stem, arguments)
     store = _CACHE / name
-    result = cp.sweep(grids[arguments.scale], task, store=store, random_state=SEEDS[0])
+    result = cp.sweep(grids[arguments.scale], task, store=store, random_state=SEEDS[0], n_jobs=arguments.n_jobs)
     for record in result.failed:
         print(record.error)
     found = [record.result for record in result.records if record.status == "ok"]
@@ -134,7 +134,9 @@ def table(
         if result.failed
         else []
     )
-    print(write(name, heading, [f"From {command}.", "", *words, *missing], found))
+    minutes = sum(record.seconds or 0.0 for record in result.records) / 60
+    took = f"The rows took {minutes:.0f} minutes in all, each of them on one core."
+    print(write(name, heading, [f"From {command}.", "", *words, "", took, *missing], found))
 
 
 def _have_dogfish() -> bool:

@@ -16,7 +16,7 @@ from convexpoison.cli.output import print_json, report_written
 from convexpoison.cli.settings import read_settings, settings_option
 
 if TYPE_CHECKING:
-    from convexpoison.neural.evaluation.evaluate import Evaluation
+    from convexpoison.neural.evaluation.evaluation import Evaluation
 
 smoothing_options = together(
     click.option("--sigma", type=float, required=True, help="Standard deviation of the noise."),
@@ -32,6 +32,10 @@ smoothing_options = together(
     ),
     click.option("--two-sided", is_flag=True, help="Bound the other classes too, at half of alpha each."),
     click.option("--tolerance", type=float, help="Draw less where it costs at most this share of sigma (hard votes)."),
+    click.option(
+        "--decide", is_flag=True,
+        help="Draw only until it is clear which of --radii an image has; its radius is the largest of these.",
+    ),
     click.option("--batch-size", type=int, help="Most noisy images at a time [default: 100 on a CPU, 4096 on CUDA]."),
     click.option(
         "--data-dependent", is_flag=True,
@@ -52,7 +56,7 @@ smoothing_options = together(
 @click.option("--limit", type=click.IntRange(min=1), help="Of these, take this many.")
 @click.option(
     "--radii", default="0,0.25,0.5,0.75,1,1.25,1.5", show_default=True, callback=numbers(float), metavar="NUMBERS",
-    help="Radii of the summary.",
+    help="Radii of the summary, and of --decide.",
 )  # fmt: skip
 @click.option(
     "--out", type=FILE, callback=check_folder, metavar="FILE.tsv",
@@ -65,7 +69,7 @@ def certify(
     ctx: click.Context, /, dataset: str | None, data: Path | None, network: str, n_classes: int, device: str | None, seed: int,
     weights: Path, every: int, limit: int | None, radii: tuple[float, ...], out: Path | None, plot: Path | None,
     as_json: bool, n0: int, n: int, alpha: float, bound: str | None, two_sided: bool, tolerance: float | None,
-    data_dependent: bool, sigma_options: tuple[str, ...], **smoothing: Any,
+    decide: bool, data_dependent: bool, sigma_options: tuple[str, ...], **smoothing: Any,
 ) -> None:  # fmt: skip
     """Certified radii of a smoothed network on test images.
 
@@ -96,6 +100,9 @@ def certify(
         name: value for name, value in (("bound", bound), ("tolerance", tolerance)) if value is not None
     }
     extra |= {"two_sided": True} if two_sided else {}
+    if decide and extra:
+        raise click.UsageError("--decide goes without --bound, --two-sided and --tolerance")
+    extra |= {"radii": list(radii)} if decide else {}
     digest = sha256(weights.read_bytes()).hexdigest()
     about = {"images": words, "network": network, "weights_sha256": digest} | {
         f"sigma_{k}": v for k, v in chosen.items()

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convexpoison.neural.evaluation.distortion import Distortion, pgd_distortion
-    from convexpoison.neural.evaluation.evaluate import (
-        CertifiedAccuracy,
-        Evaluation,
-        certified_accuracy_curves,
-        evaluate,
-    )
+    from convexpoison.neural.evaluation.evaluate import evaluate
+    from convexpoison.neural.evaluation.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves
     from convexpoison.neural.poisoning.attack import attack
     from convexpoison.neural.poisoning.bilevel_settings import BilevelSettings
     from convexpoison.neural.poisoning.goals import SoftRadius, TargetClass, TargetPoint
@@ -45,9 +41,9 @@ _HOMES = {
     "MemoryClassifier": "smoothing.memory",
     "MemoryCertification": "smoothing.memory",
     "evaluate": "evaluation.evaluate",
-    "Evaluation": "evaluation.evaluate",
-    "CertifiedAccuracy": "evaluation.evaluate",
-    "certified_accuracy_curves": "evaluation.evaluate",
+    "Evaluation": "evaluation.evaluation",
+    "CertifiedAccuracy": "evaluation.evaluation",
+    "certified_accuracy_curves": "evaluation.evaluation",
     "pgd_distortion": "evaluation.distortion",
     "Distortion": "evaluation.distortion",
     "Standard": "training.objectives",

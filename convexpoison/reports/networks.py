@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convexpoison.display.curves import plot_curves
-from convexpoison.neural.evaluation.evaluate import Evaluation, certified_accuracy_curves
+from convexpoison.neural.evaluation.evaluation import Evaluation, certified_accuracy_curves
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.poisoning.result import PoisonResult
 from convexpoison.reports.section import Picture, Section, Step, Table

@@ -70,7 +70,7 @@ def claims_in(path: Path) -> dict[str, Claim]:
 def _reader(path: Path) -> Callable[[Path], Any]:
     """Who reads such a file."""
     if path.suffix != ".npz":
-        from convexpoison.neural.evaluation.evaluate import Evaluation
+        from convexpoison.neural.evaluation.evaluation import Evaluation
 
         return Evaluation.read
     arrays = read_npz(path)

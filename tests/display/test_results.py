@@ -76,7 +76,7 @@ def shown(result: Any, folder: Path) -> None:
 
 
 def _evaluation() -> Any:
-    from convexpoison.neural.evaluation.evaluate import Evaluation
+    from convexpoison.neural.evaluation.evaluation import Evaluation
 
     label, prediction = np.array([0, 1, 1, 2]), np.array([0, 1, 2, -1])
     return Evaluation(np.arange(4), label, prediction, np.array([0.5, 1.0, 2.0, 0.0]), np.full(4, 0.1))

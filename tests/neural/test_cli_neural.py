@@ -194,6 +194,20 @@ def test_a_sigma_for_each_image(folder: Path) -> None:
     assert "sigma_steps: 5 there, 6 now" in refused(*own, "--sigma-option", "steps=6")
 
 
+def test_draws_only_until_it_is_clear_which_radii_an_image_has(folder: Path) -> None:
+    from convexpoison.neural import Evaluation
+
+    decided = (*CERTIFY, "--every", 50, "--n", 2000, "--radii", "0.1,0.2", "--decide", "--out", "decided.tsv")
+    told = json.loads(run(*decided, "--json").stdout)
+    assert told["draws"] < 0.5 * 2000 * told["n_images"]
+    assert set(Evaluation.read("decided.tsv").radius) <= {0.0, 0.1, 0.2}
+    run(*CERTIFY, "--every", 50, "--n", 2000, "--out", "all.tsv")
+    accuracies = [row["accuracy"] for row in told["certified_accuracy"]]
+    np.testing.assert_allclose(accuracies, Evaluation.read("all.tsv").certified_accuracy([0.1, 0.2]), atol=0.1)
+    assert "radii: [0.1, 0.2] there, [0.3] now" in refused(*decided, "--radii", "0.3")
+    assert "--decide goes without" in refused(*CERTIFY, "--decide", "--two-sided")
+
+
 def test_certification_in_words_and_as_a_picture(folder: Path) -> None:
     pytest.importorskip("matplotlib", reason="a picture needs matplotlib, which is not installed")
     more = ("--noise", "uniform", "--votes", "soft", "--beta", 2, "--bound", "hoeffding", "--two-sided")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convexpoison.neural.evaluation.evaluate import Evaluation, certified_accuracy_curves
+from convexpoison.neural.evaluation.evaluation import Evaluation, certified_accuracy_curves
 from convexpoison.neural.evaluation.records import RecordWriter, read_records
 
 RADII = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0])

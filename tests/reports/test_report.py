@@ -17,7 +17,7 @@ import pytest
 
 import convexpoison as cp
 from convexpoison.datasets import Dataset
-from convexpoison.neural.evaluation.evaluate import Evaluation
+from convexpoison.neural.evaluation.evaluation import Evaluation
 from convexpoison.neural.evaluation.records import RecordWriter
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.poisoning.result import PoisonResult

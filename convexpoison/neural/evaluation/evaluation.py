@@ -1,0 +1,196 @@
+"""What a certification of a test set says: average certified radius, certified accuracy at any radius, curves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convexpoison.display.curves import plot_shares
+from convexpoison.display.shown import Facts, Shown, frame_of
+from convexpoison.losses import FloatArray
+from convexpoison.neural.evaluation.records import read_records
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Shown):
+    """Certified predictions beside the true labels.
+
+    Attributes
+    ----------
+    idx : int array of shape (n_images,)
+        Place of each image in its data set.
+    label, prediction : int arrays
+        -1 in ``prediction`` abstains.
+    radius : float array
+    seconds : float array
+        For each image.
+    sigma, n : arrays, or empty where unknown (published files)
+    settings : dict
+    """
+
+    idx: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    radius: FloatArray
+    seconds: FloatArray
+    sigma: FloatArray = field(default_factory=lambda: np.empty(0))
+    n: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Evaluation:
+        """A file that :func:`evaluate` wrote, or a published one with the columns idx, label, predict, radius, correct, time.
+
+        Raises
+        ------
+        ValueError
+            If it is neither.
+        """
+        columns, settings = read_records(path)
+        return cls.of(columns, settings)
+
+    @classmethod
+    def of(cls, columns: dict[str, np.ndarray], settings: dict[str, Any]) -> Evaluation:
+        """From columns as files have them."""
+        idx, label, prediction = (np.asarray(columns[name], dtype=np.int64) for name in ("idx", "label", "predict"))
+        more = {name: columns[name] for name in ("sigma", "n") if name in columns}
+        return cls(idx, label, prediction, columns["radius"], columns["time"], **more, settings=settings)
+
+    def __len__(self) -> int:
+        return len(self.idx)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Where the prediction is the label."""
+        return np.asarray(self.prediction == self.label)
+
+    @property
+    def acr(self) -> float:
+        """Average certified radius: mean radius, counted as 0 where the prediction is wrong (MACER, Section 5)."""
+        return float(np.mean(self.radius * self.correct))
+
+    @property
+    def abstentions(self) -> int:
+        """How many images it abstained on."""
+        return int((self.prediction == -1).sum())
+
+    def certified_accuracy(self, radius: npt.ArrayLike = 0.0) -> FloatArray:
+        """Share of images that are predicted rightly with at least this radius ("approximate" in Cohen et al.: each image's
+        certificate may fail with probability alpha).
+
+        Parameters
+        ----------
+        radius : float or array
+        """
+        reached = np.sort(self.radius[self.correct])
+        below = np.searchsorted(reached, np.asarray(radius, dtype=np.float64), side="left")
+        return np.asarray((len(reached) - below) / max(len(self), 1))
+
+    def curve(self, name: str = "certified accuracy", radii: npt.ArrayLike | None = None) -> CertifiedAccuracy:
+        """The certified accuracy as a function of the radius.
+
+        Parameters
+        ----------
+        name : str
+        radii : array, optional
+            By default 201 of them, up to a little over the largest.
+        """
+        return certified_accuracy_curves({name: self}, radii)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The curve; see :meth:`CertifiedAccuracy.plot`."""
+        return self.curve().plot(ax)
+
+    def to_frame(self) -> Any:
+        """One row an image, in the published columns, as a pandas DataFrame."""
+        columns = {
+            "idx": self.idx, "label": self.label, "predict": self.prediction, "radius": self.radius,
+            "correct": self.correct.astype(np.int64), "time": self.seconds, "sigma": self.sigma, "n": self.n,
+        }  # fmt: skip
+        return frame_of({name: v for name, v in columns.items() if len(v) == len(self)}, "Evaluation.to_frame")
+
+    def facts(self) -> Facts:
+        """The main numbers in words."""
+        told: Facts = {"images": len(self), "average certified radius": self.acr, "abstentions": self.abstentions}
+        largest = float(self.radius.max(initial=0.0))
+        radii = [r for r in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0) if r <= largest]
+        return told | {f"certified accuracy at radius {r:g}": float(self.certified_accuracy(r)) for r in radii}
+
+
+@dataclass(frozen=True, eq=False)
+class CertifiedAccuracy(Shown):
+    """Curves of certified accuracy over common radii.
+
+    Attributes
+    ----------
+    radii : float array
+    accuracy : dict of name to float array
+    """
+
+    radii: FloatArray
+    accuracy: dict[str, FloatArray]
+
+    def envelope(self, name: str = "envelope") -> CertifiedAccuracy:
+        """The best of the curves at each radius (DDRS, Section 4), as a curve of its own."""
+        best = np.max(np.stack(list(self.accuracy.values())), axis=0)
+        return CertifiedAccuracy(self.radii, {name: best})
+
+    def to_frame(self) -> Any:
+        """One row a radius, one column a curve, as a pandas DataFrame."""
+        return frame_of({"radius": self.radii, **self.accuracy}, "CertifiedAccuracy.to_frame")
+
+    def facts(self) -> Facts:
+        """The certified accuracy of each curve at four of its radii."""
+        places = np.unique(np.linspace(0, len(self.radii) - 1, 4).round().astype(int))
+        return {
+            name: {f"at radius {self.radii[i]:.3g}:": float(accuracy[i]) for i in places}
+            for name, accuracy in self.accuracy.items()
+        }
+
+    def plot(self, ax: Any = None) -> Any:
+        """Certified accuracy against radius.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        Axes
+            ``ax``, or those of a new figure (``ax.figure.savefig(path)`` saves it).
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        return plot_shares(self.radii, self.accuracy, ax, xlabel="radius", ylabel="certified accuracy")
+
+
+def certified_accuracy_curves(
+    evaluations: dict[str, Evaluation], radii: npt.ArrayLike | None = None
+) -> CertifiedAccuracy:
+    """Curves of several evaluations over common radii.
+
+    Parameters
+    ----------
+    evaluations : dict of name to Evaluation
+    radii : array, optional
+        By default 201 of them, up to a little over the largest radius.
+
+    Raises
+    ------
+    ValueError
+        If there is no evaluation.
+    """
+    if not evaluations:
+        raise ValueError("pass at least one evaluation")
+    if radii is None:
+        largest = max(float(e.radius.max(initial=0.0)) for e in evaluations.values())
+        radii = np.linspace(0.0, 1.05 * largest or 1.0, 201)
+    radii = np.asarray(radii, dtype=np.float64)
+    return CertifiedAccuracy(radii, {name: e.certified_accuracy(radii) for name, e in evaluations.items()})
