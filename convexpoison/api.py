@@ -45,6 +45,7 @@ def attack(
     goal: Goal | None = None,
     copies: int = 1,
     time_limit_s: float | None = None,
+    bound_time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     random_state: int | None = 0,
     progress: bool | None = None,
@@ -98,8 +99,10 @@ def attack(
     copies : int
         Copies of each point added per step; of each point, for methods for goals that repeat theirs.
     time_limit_s : float, optional
-        Stop after that many seconds, with the best model so far; Ctrl-C does the same. Each of the two bounds at the end may
-        take as long again (60 seconds where no limit is given).
+        Stop after that many seconds, with the best model so far; Ctrl-C does the same.
+    bound_time_limit_s : float, optional
+        Seconds that each of the two bounds at the end may take. Where not given, as many as the attack, and 60 at most. 0: the
+        attack alone; the bounds are then what the models on its way prove (MTP's Theorem 2).
     sample_weight : array of shape (n_samples,), optional
         Weights of the clean rows.
     random_state : int or None
@@ -137,6 +140,7 @@ def attack(
     scenario = read_scenario(target, data, victim, space, solver, sample_weight)
     method = method or _usual_method(scenario)
     test = None if test_data is None else scenario.rows(test_data, "test_data")
+    bound_limit = bound_time_limit(time_limit_s, bound_time_limit_s)
     if method in METHODS:
         if max_points is None and METHODS[method].frugal:
             max_points = scenario.data.n_samples
@@ -148,14 +152,14 @@ def attack(
         rows = scenario.goal_rows() if validation is None else scenario.rows(validation, "validation")
         s = scenario
         task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
-        problem, outcome, poison = carry_out(method, task, options, test, solver)
+        problem, outcome, poison = carry_out(method, task, options, test, solver, bound_limit)
         result = _result(scenario, problem, outcome, None, time_limit_s)
         return replace(result, info=poison.info, note="; ".join(filter(None, (poison.note, result.note))))
     if options or validation is not None:
         given = ", ".join([*options, *(["validation"] if validation is not None else [])])
         raise TypeError(f"method={method!r} does not take {given}")
     stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
-    setting = Setting(scenario.problem, stop, copies, test, progress, bound_time_limit(time_limit_s))
+    setting = Setting(scenario.problem, stop, copies, test, progress, bound_limit)
     return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s)
 
 

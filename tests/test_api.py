@@ -139,6 +139,7 @@ MODEL = ([0.5, 0.1], 0.0)
         ({"copies": 0}, "copies"),
         ({"goal": 0.1}, "goal"),
         ({"time_limit_s": 0}, "time_limit_s"),
+        ({"bound_time_limit_s": -1.0}, "bound_time_limit_s"),
         ({"sample_weight": [1, 1]}, "sample_weight"),
         ({"sample_weight": [-1, 1, 1, 1]}, "not negative"),
         ({"victim": cp.Victim("hinge", C=1.0, intercept="none"), "target": ([0.5, 0.1], 2.0)}, "no intercept"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks.run import Outcome, Setting, Stop, bound_time_limit, replay
+from convexpoison.attacks.run import Outcome, Setting, Stop, replay
 from convexpoison.attacks.task import METHODS, Poison, Task, check_options
 from convexpoison.bounds import BoundProblem
 from convexpoison.data import TrainingData
@@ -16,7 +16,12 @@ from convexpoison.model import LinearModel
 
 
 def carry_out(
-    method: str, task: Task, options: dict[str, Any], test: TrainingData | None, solver: str
+    method: str,
+    task: Task,
+    options: dict[str, Any],
+    test: TrainingData | None,
+    solver: str,
+    bound_time_limit_s: float,
 ) -> tuple[BoundProblem, Outcome, Poison]:
     """Run the method and replay its points, up to the one with which the goal is reached.
 
@@ -45,7 +50,7 @@ def carry_out(
             poison, target = _until_the_goal(poison, task)
         problem = BoundProblem(task.victim, task.data, target, task.space, solver)
         stop = Stop(None, task.max_points, task.goal, task.time_limit_s)
-        setting = Setting(problem, stop, 1, test, task.progress, bound_time_limit(task.time_limit_s))
+        setting = Setting(problem, stop, 1, test, task.progress, bound_time_limit_s)
         points = zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True)
         return problem, replay(setting, points, poison.status), poison
 

@@ -71,8 +71,18 @@ class Setting:
     bound_time_limit_s: float = _BOUND_S
 
 
-def bound_time_limit(time_limit_s: float | None) -> float:
-    """Seconds for each of the two bounds at the end of an attack with that limit."""
+def bound_time_limit(time_limit_s: float | None, asked: float | None = None) -> float:
+    """Seconds for each of the two bounds at the end of an attack with that limit: what was asked for, where it was.
+
+    Raises
+    ------
+    ValueError
+        If that is negative or NaN.
+    """
+    if asked is not None:
+        if not asked >= 0:
+            raise ValueError(f"bound_time_limit_s is {asked}; give seconds, or 0 for the attack without tight bounds")
+        return asked
     return _BOUND_S if time_limit_s is None else min(_BOUND_S, time_limit_s)
 
 

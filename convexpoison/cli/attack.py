@@ -56,6 +56,10 @@ _METHODS = (*TOWARDS_A_MODEL, *METHODS)
 )
 @click.option("--max-points", type=int, help="Stop at this many points; most methods for goals, and kkt, need it.")
 @click.option("--copies", type=int, default=1, show_default=True, help="Add each point found this many times.")
+@click.option(
+    "--bound-time-limit", type=float, metavar="SECONDS",
+    help="For each of the two bounds at the end; 0: only what the attack's own models prove [default: as for the attack, 60 at most].",
+)  # fmt: skip
 @out_option
 @plot_option
 def attack(
@@ -68,6 +72,7 @@ def attack(
     eps: float | None,
     max_points: int | None,
     copies: int,
+    bound_time_limit: float | None,
     **what: Any,
 ) -> None:
     """Induce a model, or reach a goal; bracket the number of points.
@@ -96,6 +101,7 @@ def attack(
         max_points=max_points,
         copies=copies,
         time_limit_s=what["time_limit"],
+        bound_time_limit_s=bound_time_limit,
         random_state=what["seed"],
         **settings,
     )

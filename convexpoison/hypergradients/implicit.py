@@ -27,7 +27,7 @@ class ImplicitGradient:
     """Trains exactly and differentiates, warm from one call to the next while points and lambda move a little.
 
     Newton's method and the linear system both use conjugate gradients, preconditioned with an earlier Hessian's inverse:
-    in as many unknowns as there are rows or parameters, whichever are fewer. (Only where there are more than 2,000 of both
+    in as many unknowns as there are rows or parameters, whichever are fewer. (Only where there are more than 5,000 of both
     is it the Hessian's diagonal.)
 
     Parameters

@@ -50,8 +50,8 @@ def sweep(
           ``{"flip": {"row": 3}}`` and ``{"misclassify": {"rows": [3, 8]}}``;
         - ``space``: "own" (the data set's), "relaxed" (whole numbers become intervals) or a Space;
         - ``seed``: what is drawn in a task is drawn from it, so that tasks with the same seed share a target;
-        - every other argument of :func:`convexpoison.attack` (``method``, ``eps``, ``max_points``, ``time_limit_s``, ..., and
-          the options of the method) or :func:`convexpoison.lower_bound`. An attack records its accuracy on the data
+        - every other argument of :func:`convexpoison.attack` (``method``, ``eps``, ``max_points``, ``bound_time_limit_s``, ...,
+          and the options of the method) or :func:`convexpoison.lower_bound`. An attack records its accuracy on the data
           set's test rows.
 
         A YAML file holds the grid itself, or ``grid:`` and beside it ``task:`` and ``random_state:``.

@@ -14,8 +14,10 @@ from convexpoison.training.rows import AffineRows
 
 Solve = Callable[[FloatArray], FloatArray]
 
-DENSE_LIMIT = 2000
-"""Most unknowns for which a system is formed; beyond it the preconditioner is the Hessian's diagonal."""
+DENSE_LIMIT = 5000
+"""Most unknowns for which a system is formed (200 MB); beyond it the preconditioner is the Hessian's diagonal."""
+_RANK_LIMIT = 2000
+"""Most parameters for which collinear columns are looked for: eigenvalues cost far more than a factor."""
 _DENSE_SPEED = 80.0
 """Operations of a blocked dense product in the time of one in a sparse or memory-bound product (measured)."""
 _FRESH_ITERATIONS = 3
@@ -103,12 +105,12 @@ class HessianSolver:
 def rank_deficient(rows: AffineRows, weight: FloatArray) -> bool:
     """Whether the rows with positive weight leave a direction free, to rounding and whatever the columns' units.
 
-    Beyond ``DENSE_LIMIT`` parameters only the rows are counted.
+    Beyond 2,000 parameters only the rows are counted.
     """
     p = rows.n_parameters
     if np.count_nonzero(weight) < p:
         return True
-    if p > DENSE_LIMIT:
+    if p > _RANK_LIMIT:
         return False
     scaled, _ = _unit_diagonal(rows.gram(weight))
     return bool(np.linalg.eigvalsh(scaled)[0] <= 10 * p * np.finfo(float).eps)

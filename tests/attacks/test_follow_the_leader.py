@@ -112,6 +112,17 @@ def test_ctrl_c_returns_the_best_so_far(digits, victim, target):
     assert 0 < float(result.induced_bound) <= result.n_points
 
 
+def test_an_attack_without_tight_bounds_makes_the_same_points(digits, victim, target, monkeypatch):
+    """They take longer than the attack where columns are many, and a sweep may not want them."""
+    data = (digits.X_train, digits.y_train)
+    whole = cp.attack(target, data, victim=victim, max_points=12)
+    monkeypatch.setattr("convexpoison.bounds.tight_bound", lambda *_, **__: pytest.fail("a linear program was solved"))
+    alone = cp.attack(target, data, victim=victim, max_points=12, bound_time_limit_s=0)
+    np.testing.assert_array_equal(alone.points, whole.points)
+    assert alone.bound.method == alone.induced_bound.method == "theorem_2"
+    assert 0 < float(alone.bound) <= float(whole.bound) and 0 < float(alone.induced_bound) <= float(whole.induced_bound)
+
+
 def test_time_limit_returns_the_best_so_far(digits, victim, target):
     result = cp.attack(target, (digits.X_train, digits.y_train), victim=victim, eps=1e-9, time_limit_s=0.3)
     assert result.stop_reason == "time limit"
