@@ -37,8 +37,8 @@ WORDS = [
     "heuristic finds one of less clean loss (4,050 against 4,941).",
     "",
     f"Rows of Dogfish need the user's feature files; where they are missing, a {STAND_IN} takes their place, whose figures "
-    "cannot be compared with MTP's. Algorithm 1 ends there after 400 points at the latest, more than twice what MTP used: it does "
-    "not come as close to LR's targets as MTP asks on Dogfish (eps = 1), although it has their error long before.",
+    "cannot be compared with MTP's. Algorithm 1 ends there after 400 points at the latest, more than twice what MTP used: it "
+    "does not come as close to LR's targets as MTP asks on Dogfish (eps = 1), although it has their error long before.",
 ]
 
 

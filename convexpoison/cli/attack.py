@@ -58,7 +58,7 @@ _METHODS = (*TOWARDS_A_MODEL, *METHODS)
 @click.option("--copies", type=int, default=1, show_default=True, help="Add each point found this many times.")
 @click.option(
     "--bound-time-limit", type=float, metavar="SECONDS",
-    help="For each of the two bounds at the end; 0: only what the attack's own models prove [default: as for the attack, 60 at most].",
+    help="For each of the two bounds at the end; 0: only what the attack's own models prove [default: --time-limit, at most 60].",
 )  # fmt: skip
 @out_option
 @plot_option

@@ -227,16 +227,28 @@ def test_many_sparse_columns_need_no_dense_matrix() -> None:
 def test_more_columns_than_a_hessian_is_formed_for(intercept: str) -> None:
     """Rows that are hardly regularised, and close to others of the other class: the diagonal alone leads nowhere."""
     rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(40, 2100))
+    mixing = rng.normal(size=(40, 5100))
     latent = rng.normal(size=(200, 40)) / np.arange(1, 41)
-    X = latent @ mixing + 1e-3 * rng.normal(size=(200, 2100))
+    X = latent @ mixing + 1e-3 * rng.normal(size=(200, 5100))
     y = np.sign(latent[:, 0] + 0.3 * rng.normal(size=200))
-    near = X[:33] + 1e-4 * rng.normal(size=(33, 2100))
+    near = X[:33] + 1e-4 * rng.normal(size=(33, 5100))
     data = TrainingData.from_user((np.vstack([X, near]), np.append(y, -y[:33])))
     trainer = fit(data, "logistic", C=float(np.exp(14.0)), intercept=intercept)
     assert trainer.gap <= 1e-12 * trainer.objective
     trainer.add(near[0], y[0])
     assert trainer.gap <= 1e-12 * trainer.objective
+
+
+def test_a_factor_is_renewed_past_two_thousand_rows_and_columns() -> None:
+    """Rows that grow in number past 2,000 were left with the factor of the last moment before."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(1995, 2050)) / np.arange(1, 2051) ** 0.5
+    trainer = fit(TrainingData.from_user((X, np.sign(X[:, 0] + 0.1 * rng.normal(size=1995)))), "logistic", C_R=1e-3)
+    factors = set()
+    for x in 3 * rng.normal(size=(10, 2050)):
+        trainer.add(x, 1.0)
+        factors.add(id(trainer._hessian._factor) if len(trainer._point.y) > 2000 else 0)
+    assert len(factors - {0}) > 1 and trainer.gap <= 1e-12 * trainer.objective
 
 
 def test_rows_become_more_than_the_columns() -> None:
