@@ -30,11 +30,11 @@ from threadpoolctl import threadpool_limits
 import convexpoison as cp
 from convexpoison.attacks.ascent import Attacker, Pace, Place
 from convexpoison.attacks.gradient import gradient
-from convexpoison.attacks.implicit import Block
 from convexpoison.attacks.influence import influence
 from convexpoison.attacks.poison import Copies, poisoned
 from convexpoison.attacks.task import Poison, Task
 from convexpoison.data import TrainingData
+from convexpoison.hypergradients.at_optimum import Block
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09

@@ -272,8 +272,11 @@ def lower_bound(
     target : as in :func:`attack`, or a goal
         With :class:`convexpoison.goals.Flip` or :class:`~convexpoison.goals.Misclassify` the bound holds for every model that
         reaches the goal; ``victim`` is needed then.
-    data, victim, space, solver, sample_weight, progress
+    data, victim, space, sample_weight, progress
         As in :func:`attack`.
+    solver : str
+        For "theorem_2", as in :func:`max_loss_difference`. The tight bound has programs of its own, for HiGHS (cvxpy where the
+        space has balls); whoever proposes them, the certificate is checked without a solver.
     eps : float, optional
         Bound the points behind every model that is eps-close to the target, not the target alone.
     delta : float, optional

@@ -310,7 +310,7 @@ class Space:
         from convexpoison.errors import optional_import
 
         assert self.constraints is not None
-        x = optional_import("cvxpy", "test", "a space with constraints of its own").Variable(self.n_features)
+        x = optional_import("cvxpy", "all", "a space with constraints of its own").Variable(self.n_features)
         x.value = row
         return max((float(np.max(constraint.violation())) for constraint in self.constraints(x)), default=0.0)
 

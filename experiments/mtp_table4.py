@@ -19,10 +19,12 @@ PAPER = {
     ("improved", 0.10): ("88.9", "3,233.1", "2,432"),
     ("improved", 0.15): ("84.5", "4,641.6", "3,206"),
 }
+LEAST, BLIND = "least mass", "least mass, by the training rows"
 WORDS = [
     "Points are those of Algorithm 1 until it is 0.1-close to the target, as in MTP. For targets of least mass the points are "
-    "those of their own attack, which reproduces the target; the victim was retrained on them from nothing. All three ways see "
-    "the test rows, as MTP's does.",
+    "those of their own attack, which reproduces the target; the victim was retrained on them from nothing. The first three ways "
+    "are steered by the test rows, as MTP's is. The last is steered by the training rows, and asks of the test rows only whether "
+    "the goal is reached.",
 ]
 
 
@@ -30,9 +32,9 @@ def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
     """One target and what it costs."""
     dataset, kind, level = params["dataset"], params["kind"], params["level"]
     r, who = rows(dataset), victim(dataset, "hinge")
-    if kind == "least mass":
-        goal = cp.goals.ErrorRate(level, *r.test)
-        found = cp.targets.least_mass(goal, r.train, victim=who, space=r.space, flip=r.test)
+    if kind in (LEAST, BLIND):
+        goal, steer = cp.goals.ErrorRate(level, *r.test), r.test if kind == LEAST else None
+        found = cp.targets.least_mass(goal, r.train, victim=who, space=r.space, flip=steer)
         model, loss, points, bound = found.model, found.clean_loss, found.n_points, found.bound
     else:
         candidate = target(dataset, "hinge", level, improved=kind == "improved")
@@ -54,7 +56,7 @@ def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    kinds = ["original", "improved", "least mass"]
+    kinds = ["original", "improved", LEAST, BLIND]
     smoke = {"dataset": ["digits_17"], "kind": kinds, "level": [0.10]}
     paper = {"dataset": ["mnist_17"], "kind": kinds, "level": [0.05, 0.10, 0.15]}
     grids = {"smoke": [smoke], "paper": [paper]}

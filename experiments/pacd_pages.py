@@ -22,14 +22,18 @@ def parse(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def is_run(arguments: argparse.Namespace, data: str, sigma: float, reduced: float = 0.5) -> bool:
-    """Whether that part of a table is run: all of it at paper scale, MNIST with one sigma elsewhere."""
-    return data in arguments.data if arguments.scale == "paper" else (data, sigma) == ("mnist", reduced)
+def is_run(arguments: argparse.Namespace, data: str, sigma: float, *small: float) -> bool:
+    """Whether that part of a table is run: all of it at paper scale, elsewhere MNIST, with those sigmas (0.5 where none is
+    named) at small scale and the first of them at smoke scale."""
+    if arguments.scale == "paper":
+        return data in arguments.data
+    sigmas = small or (0.5,)
+    return data == "mnist" and sigma in (sigmas if arguments.scale == "small" else sigmas[:1])
 
 
-def shown(arguments: argparse.Namespace, data: str, sigma: float, reduced: float = 0.5) -> bool:
+def shown(arguments: argparse.Namespace, data: str, sigma: float, *small: float) -> bool:
     """Whether it is on the page: at smoke scale only what is run."""
-    return arguments.scale != "smoke" or is_run(arguments, data, sigma, reduced)
+    return arguments.scale != "smoke" or is_run(arguments, data, sigma, *small)
 
 
 def data_name(arguments: argparse.Namespace, data: str) -> str:
@@ -104,12 +108,20 @@ def size_words(scale: str) -> list[str]:
 
 
 def table(
-    stem: str, method: str, heading: str, paper: dict[tuple[str, float], tuple[str, ...]], description: str
+    stem: str,
+    method: str,
+    heading: str,
+    paper: dict[tuple[str, float], tuple[str, ...]],
+    description: str,
+    *small: float,
 ) -> None:
-    """Tables 2 to 4: one objective, three kinds of data (``paper``: ACR and ACA in turn for each of them)."""
+    """Tables 2 to 4: one objective, three kinds of data (``paper``: ACR and ACA in turn for each of them); ``small`` are the
+    sigmas of :func:`is_run`."""
     arguments = parse(description)
-    grid = [(d, s, kind) for d, s in paper if shown(arguments, d, s) for kind in KINDS]
-    jobs = [job(d, arguments.scale, kind, method, s) if is_run(arguments, d, s) else None for d, s, kind in grid]
+    grid = [(d, s, kind) for d, s in paper if shown(arguments, d, s, *small) for kind in KINDS]
+    jobs = [
+        job(d, arguments.scale, kind, method, s) if is_run(arguments, d, s, *small) else None for d, s, kind in grid
+    ]
     outcomes = dict(zip(grid, fetch(jobs), strict=True))
     rows = []
     for (data, sigma, kind), found in outcomes.items():

@@ -17,4 +17,4 @@ PAPER = {
 """ACR and ACA (%) on clean, watermarked and poisoned data."""
 
 if __name__ == "__main__":
-    table("pacd_table2", "ga", "PACD, Table 2: Gaussian augmentation", PAPER, __doc__ or "")
+    table("pacd_table2", "ga", "PACD, Table 2: Gaussian augmentation", PAPER, __doc__ or "", 0.5, 0.25, 0.75)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.attacks.implicit import Block, Implicit, Slope, mean_loss
 from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.attacks.task import Task
+from convexpoison.hypergradients.at_optimum import AtOptimum, Block, Slope, mean_loss
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
 from convexpoison.solvers.linear_backend import Clock
@@ -86,7 +86,7 @@ class Attacker:
     ----------
     task : Task
     inner : Loss, optional
-        As in :class:`~convexpoison.attacks.implicit.Implicit`.
+        As in :class:`~convexpoison.hypergradients.at_optimum.AtOptimum`.
     fixed_response : bool
         Whether the response of a point stays what it was at the start (regression).
 
@@ -110,7 +110,7 @@ class Attacker:
         self.settled = Block.empty(task.data.n_features)
         self._flipped, self._starts = _starts(task, self.response)
         self._trainer = task.victim.trainer(task.data)
-        self._implicit = Implicit(task.victim, task.data, self._outer, inner)
+        self._implicit = AtOptimum(task.victim, task.data, self._outer, inner)
         self._reach = _reach(task.data.X)
 
     # ---------------------------------------------------------------- the victim

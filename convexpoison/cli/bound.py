@@ -30,8 +30,8 @@ from convexpoison.cli.output import describe, print_json
 def bound(as_json: bool, certificate: Path | None, **options: Any) -> None:
     """The certified lower bound alone.
 
-    Nobody makes the victim learn exactly the target, or reach the goal, with fewer points than this. Bounds for goals are
-    proven without a solver: --solver and --time-limit do not apply to them.
+    Nobody makes the victim learn exactly the target, or reach the goal, with fewer points than this. --solver matters only
+    where there is no tight bound; to bounds for goals neither it nor --time-limit applies.
 
     \b
     convexpoison bound --dataset mnist_17 --target-error 0.15

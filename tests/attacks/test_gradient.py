@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.attacks.ascent import Attacker, Pace
 from convexpoison.attacks.gradient import gradient
-from convexpoison.attacks.implicit import Block, Implicit, mean_loss
 from convexpoison.attacks.poison import Copies, poisoned
 from convexpoison.attacks.task import Task
 from convexpoison.data import TrainingData
+from convexpoison.hypergradients.at_optimum import AtOptimum, Block, mean_loss
 
 
 def some_rows(rng, victim, n, d=4):
@@ -62,7 +62,7 @@ def test_derivative_of_smooth_losses(rng, loss, regularisation, intercept):
     data, rows = some_rows(rng, victim, 40), some_rows(rng, victim, 30)
     labels = rng.normal(size=3) if loss == "squared" else np.array([1.0, -1.0, 1.0])
     block = Block(rng.normal(size=(3, 4)), labels, np.array([1, 4, 2]))
-    implicit = Implicit(victim, data, rows)
+    implicit = AtOptimum(victim, data, rows)
     model = loss_after_fresh_training(victim, data, rows, block)[1]
     implicit.at(model, block + block)  # places that are left over from a larger block must not count
     slope = implicit.at(model, block)
@@ -83,7 +83,7 @@ def test_derivative_of_the_hinge_away_from_kinks(rng, regularisation, intercept)
     for _ in range(3):
         block = Block(rng.normal(size=(3, 4)), np.array([1.0, -1.0, 1.0]), np.array([1, 4, 2]))
         model = loss_after_fresh_training(victim, data, rows, block)[1]
-        slope = Implicit(victim, data, rows).at(model, block)
+        slope = AtOptimum(victim, data, rows).at(model, block)
         points, _ = central_differences(
             lambda moved: loss_after_fresh_training(victim, data, rows, moved)[0], block, 1e-6, responses=False
         )

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import convexpoison as cp
 from convexpoison.attacks.ascent import Attacker
-from convexpoison.attacks.implicit import Block, Implicit, mean_loss
 from convexpoison.attacks.influence import SmoothHinge, _groups, influence
 from convexpoison.attacks.poison import Copies, poisoned
 from convexpoison.attacks.task import Task
 from convexpoison.data import TrainingData
+from convexpoison.hypergradients.at_optimum import AtOptimum, Block, mean_loss
 from convexpoison.losses import Hinge
 
 
@@ -56,9 +56,9 @@ def test_smoothed_derivative_tends_to_the_exact_one():
     copies = zip(block.labels.tolist(), block.points, block.counts.tolist(), strict=True)
     model = victim.trainer(poisoned(data, tuple(Copies(*one) for one in copies))).model
     assert (block.labels * model.decision_function(block.points) < 0.9).all()
-    exact = Implicit(victim, data, data).at(model, block).points
+    exact = AtOptimum(victim, data, data).at(model, block).points
     errors = [
-        np.abs(Implicit(victim, data, data, SmoothHinge(t)).at(model, block).points - exact).max()
+        np.abs(AtOptimum(victim, data, data, SmoothHinge(t)).at(model, block).points - exact).max()
         for t in (1e-1, 1e-3, 1e-5)
     ]
     assert errors[2] < 1e-3 * np.abs(exact).max()

@@ -82,7 +82,7 @@ def mean_loss(victim: Victim, model: LinearModel, rows: TrainingData) -> float:
     return victim.data_loss(model, rows) / rows.n_rows
 
 
-class Implicit:
+class AtOptimum:
     """Derivatives of the mean loss over ``rows`` at the victim's optimum with respect to its poison.
 
     Parameters
