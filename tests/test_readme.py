@@ -29,13 +29,6 @@ LINES = [re.sub(r"\s+# .*", "", line) for kind, block in BLOCKS if kind == "cons
 COMMANDS = [line for line in LINES if line.startswith("convexpoison ")]
 FILE = re.compile(r"[\w/]+\.(?:npz|csv|joblib|safetensors|yaml)")
 
-ON_A_CPU = {
-    "train": "--epochs 1 --n-train 64 --k 2",
-    "certify": "--limit 2 --n 1000",
-    "poison": "--n-poison 20 --setting epochs=1 --setting steps_per_epoch=2 --setting warm_up=1 --setting draws=2",
-}
-"""Put after commands that are meant for a GPU: the last value of an option counts."""
-
 
 def from_files(text: str) -> bool:
     """Whether a command or a block is about data that no package brings."""
@@ -48,7 +41,7 @@ def needs_data(text: str) -> bool:
 
 
 def marked(text: str) -> Any:
-    slow = needs_data(text) or "examples/" in text or "neural" in text
+    slow = needs_data(text) or any(word in text for word in ("examples/", "neural", "poison --"))
     return pytest.param(text, marks=[pytest.mark.slow] if slow else [], id=text.splitlines()[0][:70])
 
 
@@ -82,9 +75,7 @@ def run(line: str, folder: Path, ran: dict[str, str]) -> str:
         maker = next(other for other in COMMANDS if name in other)
         if maker != line and not (folder / name).exists():
             run(maker, folder, ran)
-    words = shlex.split(line)
-    words += shlex.split(ON_A_CPU.get(words[1], ""))
-    done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", *shlex.split(line)], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ran[line] = done.stdout
     return done.stdout
