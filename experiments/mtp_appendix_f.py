@@ -1,9 +1,10 @@
-"""Model-targeted poisoning of a neural network (MTP, Appendix F, Figures 17, 19 and 20): class 1 of MNIST 1-7.
+"""Model-targeted poisoning of a neural network (MTP, Appendix F, Figures 17 to 20): class 1 of MNIST 1-7.
 
     python experiments/mtp_appendix_f.py --scale small
 
 The target network is trained with label flips from the attack's own initial weights; the candidates are images of the target
-class from the held-out half, with the other label. The baseline adds random ones of the same candidates.
+class from the held-out half, with the other label. The baseline adds random ones of the same candidates. Figure 18 leaves the
+images free in the pixel range, under either label.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from smoothing import RUNS, parse
 
 from convexpoison import neural
 from convexpoison.datasets.images import load_images
+from convexpoison.neural.poisoning.candidates import PixelBox
 from convexpoison.neural.poisoning.model_targeted import flipped, model_targeted, random_flips, retrained_accuracies
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.training.full_batch import class_accuracy, train_full_batch
@@ -133,6 +135,28 @@ def known(size: Size, case: Case) -> dict[str, Any]:
     }
 
 
+def free(size: Size, case: Case, scale: str) -> list[dict[str, Any]]:
+    """Figure 18: the same attack with free images, on its way."""
+    copies = max(size.copies)
+    found = model_targeted(
+        case.target, case.data, PixelBox(), victim=case.victim, max_points=round(size.share * len(case.data[1])), copies=copies,
+        test=case.test, target_class=TARGET, random_state=case.seed, device=size.device,
+        checkpoint=RUNS / f"mtp_appendix_f_{scale}_{case.seed}_{copies}_free.npz",
+    )  # fmt: skip
+    trace = found.trace
+    return [
+        {
+            "points": f"{int(trace['n_points'][k])} ({trace['n_points'][k] / len(case.data[1]):.0%})",
+            "max. loss difference": f"{trace['max_loss_difference'][k]:.2f}",
+            "distance": f"{trace['distance'][k]:.2f}",
+            "target class": f"{trace['target_accuracy'][k]:.3f}",
+            "all test images": f"{trace['accuracy'][k]:.3f}",
+            "target network, target class": f"{class_accuracy(case.target, *case.test, TARGET):.3f}",
+        }
+        for k in np.unique(np.linspace(0, len(found.counts), 8).round().astype(int))
+    ]
+
+
 def unknown(size: Size, case: Case) -> list[dict[str, Any]]:
     """Figure 20: victims with weights of their own; means and standard errors of the target class's accuracy."""
     seeds, n = range(1000, 1000 + size.victims), case.result.n_points
@@ -208,6 +232,12 @@ def main() -> None:
             "Model-targeted poisoning of a network, known initial weights (MTP, Figure 19)",
             words,
             known_rows,
+        ),
+        write(
+            name("free"),
+            "The same with free images (MTP, Figure 18)",
+            words[:1],
+            free(size, start, scale),
         ),
         write(
             name("unknown"),

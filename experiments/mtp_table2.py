@@ -38,8 +38,9 @@ WORDS = [
     "",
     f"Rows of Dogfish need the user's feature files; where they are missing, a {STAND_IN} takes their place, whose figures "
     "cannot be compared with MTP's. Algorithm 1 ends there after 400 points at the latest, more than twice what MTP used: it "
-    "does not come as close to LR's targets as MTP asks on Dogfish (eps = 1), although it has their error long before. The box is wide there for what it "
-    "holds: the bounds say, and KKT shows for LR, that far fewer points could do what Algorithm 1's do.",
+    "does not come as close to LR's targets as MTP asks on Dogfish (eps = 1), although it has their error long before. The "
+    "box is wide there for what it holds: the bounds say, and KKT shows for LR, that far fewer points could do what "
+    "Algorithm 1's do.",
 ]
 
 

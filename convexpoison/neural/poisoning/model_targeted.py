@@ -1,4 +1,4 @@
-"""Model-targeted poisoning of neural networks (MTP, Appendix F): follow the leader over a set of label-flipped images.
+"""Model-targeted poisoning of neural networks (MTP, Appendix F): follow the leader, usually over label-flipped images.
 
 Without convexity nothing is promised: no bound, no convergence. What makes it work in practice (Appendix F.2) is kept: all
 trainings start from the same weights and use all rows in every step, and the poison is chosen from held-out images of the
@@ -25,15 +25,15 @@ from tqdm import tqdm
 
 from convexpoison.files import read_npz, write_npz
 from convexpoison.losses import FloatArray
+from convexpoison.neural.poisoning.candidates import Candidates, CandidateSet, Choice, PixelBox, Rows
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.smoothing.inputs import check_count
 from convexpoison.neural.training.fit import Recipe
-from convexpoison.neural.training.full_batch import class_accuracy, describe, losses, train_full_batch
+from convexpoison.neural.training.full_batch import class_accuracy, describe, train_full_batch
 from convexpoison.neural.training.networks import mlp
 from convexpoison.neural.training.objectives import Standard
 from convexpoison.neural.training.victim import NeuralVictim
 
-Rows = tuple[Any, Any]
 TRACE = ("n_points", "max_loss_difference", "distance", "target_accuracy", "accuracy", "seconds")
 
 
@@ -103,7 +103,7 @@ def retrained_accuracies(
 def model_targeted(
     target: nn.Module,
     data: Rows,
-    candidates: Rows,
+    candidates: Rows | PixelBox,
     *,
     victim: NeuralVictim = MLP,
     max_points: int,
@@ -124,8 +124,10 @@ def model_targeted(
         What the victim shall learn: usually trained from the same initial weights on data with random flips.
     data : pair (X, y)
         The clean training rows; images of shape (n, channels, height, width) in [0, 1].
-    candidates : pair (X, y)
+    candidates : pair (X, y), or PixelBox
         Images with the (wrong) labels under which they may be added; see :func:`flipped`. A candidate may be chosen again.
+        A :class:`~convexpoison.neural.poisoning.candidates.PixelBox` leaves image and label free, which by MTP's account (its
+        Figure 18) fools the loss and not the network.
     victim : NeuralVictim
         All rows are in every step, whatever the batch size of its recipe.
     max_points : int
@@ -155,13 +157,11 @@ def model_targeted(
         If there are no candidates, a count is not positive, or the checkpoint is of another attack or holds more points.
     """
     check_count("max_points", max_points), check_count("copies", copies)
-    if not len(candidates[1]) or len(candidates[0]) != len(candidates[1]):
-        raise ValueError(
-            f"one label an image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
-        )
+    aim = copy.deepcopy(target).to(device).eval()
+    source = candidates.search(data, aim) if isinstance(candidates, PixelBox) else CandidateSet(candidates, aim)
     train = partial(train_full_batch, victim, random_state=random_state, device=device)
     settings = {"victim": describe(victim, random_state), "copies": copies, "target_class": target_class}
-    run = _Run(copy.deepcopy(target).to(device).eval(), data, candidates, train, test, settings)
+    run = _Run(aim, data, source, train, test, settings)
     if checkpoint is not None:
         run.resume(Path(checkpoint), max_points)
     hidden = None if progress is None else not progress
@@ -181,19 +181,18 @@ class _Run:
         self,
         target: nn.Module,
         data: Rows,
-        candidates: Rows,
+        candidates: Candidates,
         train: Callable[[Any, Any], nn.Module],
         test: Rows,
         settings: dict[str, Any],
     ) -> None:
-        self.target, self.data, self.train, self.test, self.settings = target, data, train, test, settings
-        self.X, self.y = np.asarray(candidates[0], dtype=np.float32), np.asarray(candidates[1], dtype=np.int64)
-        self.target_losses = losses(target, self.X, self.y)
-        self.chosen, self.counts = list[int](), list[int]()
+        self.target, self.data, self.candidates, self.train = target, data, candidates, train
+        self.test, self.settings = test, settings
+        self.chosen, self.counts = list[Choice](), list[int]()
         self.trace: dict[str, list[float]] = {name: [] for name in TRACE}
         self.before_s, self.start = 0.0, perf_counter()
         self.network: nn.Module = target
-        self._next = 0
+        self._next: Choice | None = None
 
     @property
     def n_points(self) -> int:
@@ -201,40 +200,49 @@ class _Run:
 
     @property
     def poison(self) -> Rows:
-        rows = np.repeat(np.array(self.chosen, dtype=np.intp), self.counts)
-        return self.X[rows], self.y[rows]
+        points, labels = self._points()
+        return np.repeat(points, self.counts, axis=0), np.repeat(labels, self.counts)
+
+    def _points(self) -> Rows:
+        """Each chosen image once."""
+        points = [choice.point for choice in self.chosen] or np.empty((0, *np.shape(self.data[0])[1:]))
+        return np.array(points, dtype=np.float32), np.array([choice.label for choice in self.chosen], dtype=np.int64)
 
     def look(self, max_points: int, eps: float) -> str:
         """Train on what there is, note how it went, find the next candidate; why to stop, or nothing."""
         self.network = self.train(*_joined(self.data, self.poison))
-        differences = losses(self.network, self.X, self.y) - self.target_losses
-        self._next = int(differences.argmax())
+        self._next = self.candidates.best(self.network)
+        difference = self._next.difference
         found = (
-            self.n_points, float(differences.max()), _distance(self.network, self.target),
+            self.n_points, difference, _distance(self.network, self.target),
             class_accuracy(self.network, *self.test, self.settings["target_class"]), class_accuracy(self.network, *self.test),
             self.before_s + perf_counter() - self.start,
         )  # fmt: skip
         for name, value in zip(TRACE, found, strict=True):
             self.trace[name].append(value)
-        return "close" if differences.max() <= eps else "budget" if self.n_points >= max_points else ""
+        return "close" if difference <= eps else "budget" if self.n_points >= max_points else ""
 
     def add(self, max_points: int) -> int:
         """The candidate that :meth:`look` found; how many copies the budget left."""
+        assert self._next is not None
         self.chosen.append(self._next)
         self.counts.append(min(self.settings["copies"], max_points - self.n_points))
         return self.counts[-1]
 
     def finish(self, reason: str) -> ModelTargetedPoison:
-        rows = np.array(self.chosen, dtype=np.intp)
         trace = {name: np.array(values) for name, values in self.trace.items()}
         counts = np.array(self.counts, dtype=np.int64)
-        return ModelTargetedPoison(self.X[rows], self.y[rows], rows, counts, trace, reason, self.settings, self.network)
+        return ModelTargetedPoison(*self._points(), self._places(), counts, trace, reason, self.settings, self.network)
+
+    def _places(self) -> np.ndarray:
+        return np.array([choice.place for choice in self.chosen], dtype=np.intp)
 
     def keep(self, path: Path) -> None:
-        """Choices and trace; the points are the caller's."""
+        """Choices and trace."""
         arrays = {f"trace_{name}": np.array(values) for name, values in self.trace.items()}
+        arrays |= dict(zip(("points", "labels"), self._points(), strict=True))
         words = np.array(json.dumps({"identity": self._identity}))
-        write_npz(path, arrays | {"chosen": np.array(self.chosen), "counts": np.array(self.counts), "meta": words})
+        write_npz(path, arrays | {"chosen": self._places(), "counts": np.array(self.counts), "meta": words})
 
     def resume(self, path: Path, max_points: int) -> None:
         if not path.exists():
@@ -244,7 +252,10 @@ class _Run:
             raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
         if (done := int(kept["counts"].sum())) > max_points:
             raise ValueError(f"{path} holds {done} points already, more than max_points={max_points}; raise it")
-        self.chosen, self.counts = kept["chosen"].tolist(), kept["counts"].tolist()
+        parts = zip(kept["points"], kept["labels"].tolist(), kept["chosen"].tolist(), strict=True)
+        differences = kept["trace_max_loss_difference"].tolist()
+        self.chosen = [Choice(x, y, k, d) for (x, y, k), d in zip(parts, differences, strict=False)]
+        self.counts = kept["counts"].tolist()
         self.trace = {name: kept[f"trace_{name}"].tolist() for name in TRACE}
         self.before_s = self.trace["seconds"][-1]
 
@@ -252,7 +263,12 @@ class _Run:
     def _identity(self) -> str:
         """What the choices and the trace depend on."""
         digest = hashlib.sha256(json.dumps(self.settings).encode())
-        parts = (*self.data, self.X, self.y, *self.test, *(p.detach().cpu() for p in self.target.parameters()))
+        parts = (
+            *self.data,
+            *self.candidates.content(),
+            *self.test,
+            *(p.detach().cpu() for p in self.target.parameters()),
+        )
         for part in parts:
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()

@@ -35,11 +35,11 @@ class ModelTargetedPoison(Shown):
         In the order in which they were chosen.
     labels : int array of shape (n_steps,)
     chosen : int array of shape (n_steps,)
-        Places among the candidates.
+        Places among the candidates; -1 for an image that is none of them.
     counts : int array of shape (n_steps,)
         Copies of each.
     trace : dict of arrays of shape (n_steps + 1,)
-        One entry a training, the clean one first: n_points, max_loss_difference (over the candidates, to the target network),
+        One entry a training, the clean one first: n_points, max_loss_difference (over what may be added, to the target network),
         distance (Euclidean, of the weights), target_accuracy (on the test images of the target class), accuracy, seconds.
     stop_reason : {"close", "budget"}
     settings : dict

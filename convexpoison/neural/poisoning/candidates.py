@@ -1,0 +1,171 @@
+"""Where model-targeted poisoning of a network takes its images from: a set of them, or the whole pixel range.
+
+Both answer the question of MTP's Algorithm 1: on which image, under which label, does the current network's loss exceed the
+target network's most? Over a set the answer is exact; over the pixel range it is what gradient ascent finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from convexpoison.neural.smoothing.inputs import check_count, check_positive
+from convexpoison.neural.training.full_batch import losses
+
+Rows = tuple[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """An image to add.
+
+    Attributes
+    ----------
+    point : float32 array of shape (channels, height, width)
+    label : int
+    place : int
+        Among the candidates; -1 for an image that is none of them.
+    difference : float
+        By how much the current network's loss on it exceeds the target network's.
+    """
+
+    point: np.ndarray
+    label: int
+    place: int
+    difference: float
+
+
+class Candidates(Protocol):
+    """What may be added."""
+
+    def best(self, network: nn.Module) -> Choice:
+        """The image with the largest loss difference between that network and the target's."""
+        ...
+
+    def content(self) -> Iterator[np.ndarray]:
+        """Arrays on which the answers depend, beside the networks."""
+        ...
+
+
+class CandidateSet:
+    """Given images with given labels (MTP, Appendix F.2)."""
+
+    def __init__(self, candidates: Rows, target: nn.Module) -> None:
+        if not len(candidates[1]) or len(candidates[0]) != len(candidates[1]):
+            raise ValueError(
+                f"one label an image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
+            )
+        self._X, self._y = np.asarray(candidates[0], dtype=np.float32), np.asarray(candidates[1], dtype=np.int64)
+        self._losses = losses(target, self._X, self._y)
+
+    def best(self, network: nn.Module) -> Choice:
+        differences = losses(network, self._X, self._y) - self._losses
+        k = int(differences.argmax())
+        return Choice(self._X[k], int(self._y[k]), k, float(differences[k]))
+
+    def content(self) -> Iterator[np.ndarray]:
+        yield from (self._X, self._y)
+
+
+@dataclass(frozen=True)
+class PixelBox:
+    """Any image in the pixel range, under any label of the training data (MTP, Appendix F.1 and Figure 18).
+
+    Parameters
+    ----------
+    starts : int
+        Training images from which each label's search begins: those with the largest difference under that label.
+    steps : int
+        Of projected gradient ascent (Adam) on the pixels.
+    rate : float
+        Length of its steps.
+    low, high : float
+        The pixel range.
+
+    Raises
+    ------
+    ValueError
+        If a count or the rate is not positive, or the range is empty.
+    """
+
+    starts: int = 16
+    steps: int = 100
+    rate: float = 0.05
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_count("starts", self.starts), check_count("steps", self.steps), check_positive("rate", self.rate)
+        if not self.low < self.high:
+            raise ValueError(f"low must be less than high; got {self.low} and {self.high}")
+
+    def search(self, data: Rows, target: nn.Module) -> PixelSearch:
+        """The search of one attack: its starts are the images of ``data``."""
+        return PixelSearch(self, data, target)
+
+
+class PixelSearch:
+    """See :class:`PixelBox`."""
+
+    def __init__(self, box: PixelBox, data: Rows, target: nn.Module) -> None:
+        self._box, self._target = box, target
+        self._X, self._labels = np.asarray(data[0], dtype=np.float32), np.unique(np.asarray(data[1]))
+
+    def best(self, network: nn.Module) -> Choice:
+        found = (self._climb(network, self._starts(network, int(label)), int(label)) for label in self._labels)
+        return max(found, key=lambda choice: choice.difference)
+
+    def content(self) -> Iterator[np.ndarray]:
+        box = self._box
+        yield np.array([box.starts, box.steps, box.rate, box.low, box.high])
+
+    def _starts(self, network: nn.Module, label: int) -> np.ndarray:
+        y = np.full(len(self._X), label)
+        differences = losses(network, self._X, y) - losses(self._target, self._X, y)
+        return self._X[np.argsort(-differences, kind="stable")[: self._box.starts]]
+
+    def _climb(self, network: nn.Module, starts: np.ndarray, label: int) -> Choice:
+        """The best image seen on any of the ways up."""
+        box, where = self._box, next(network.parameters()).device
+        X = torch.from_numpy(starts.copy()).to(where).requires_grad_()
+        y = torch.full((len(X),), label, device=where)
+        optimizer = torch.optim.Adam([X], lr=box.rate, maximize=True)
+        best, value = X.detach()[0].clone(), -np.inf
+        with _constant(network), _constant(self._target):
+            for step in range(box.steps + 1):
+                differences = _loss(network, X, y) - _loss(self._target, X, y)
+                k = int(differences.argmax())
+                if (reached := float(differences[k].detach())) > value:
+                    best, value = X.detach()[k].clone(), reached
+                if step == box.steps:
+                    break
+                optimizer.zero_grad()
+                differences.sum().backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                with torch.no_grad():
+                    X.clamp_(box.low, box.high)
+        return Choice(best.cpu().numpy(), label, -1, value)
+
+
+def _loss(network: nn.Module, X: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(network(X), y, reduction="none")
+
+
+@contextmanager
+def _constant(network: nn.Module) -> Iterator[None]:
+    """Spare the derivatives in the weights; they are as they were afterwards."""
+    before = [(p, p.requires_grad) for p in network.parameters()]
+    try:
+        for p, _ in before:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p, wanted in before:
+            p.requires_grad_(wanted)
