@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from convexpoison.neural.evaluation.evaluation import CertifiedAccuracy, Evaluation, certified_accuracy_curves
     from convexpoison.neural.poisoning.attack import attack
     from convexpoison.neural.poisoning.bilevel_settings import BilevelSettings
+    from convexpoison.neural.poisoning.candidates import PixelBox
     from convexpoison.neural.poisoning.goals import SoftRadius, TargetClass, TargetPoint
     from convexpoison.neural.poisoning.hypergradients import Hypergradient, approx_grad, reverse_mode
     from convexpoison.neural.poisoning.image_ball import ImageBall
@@ -71,6 +72,7 @@ _HOMES = {
     "class_accuracy": "training.full_batch",
     "attack": "poisoning.attack",
     "BilevelSettings": "poisoning.bilevel_settings",
+    "PixelBox": "poisoning.candidates",
     "PoisonResult": "poisoning.result",
     "TargetClass": "poisoning.goals",
     "TargetPoint": "poisoning.goals",
@@ -102,6 +104,7 @@ __all__ = [
     "MemoryClassifier",
     "ModelTargetedPoison",
     "NeuralVictim",
+    "PixelBox",
     "PoisonResult",
     "RadiusDecision",
     "Recipe",

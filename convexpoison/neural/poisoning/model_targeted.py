@@ -126,7 +126,7 @@ def model_targeted(
         The clean training rows; images of shape (n, channels, height, width) in [0, 1].
     candidates : pair (X, y), or PixelBox
         Images with the (wrong) labels under which they may be added; see :func:`flipped`. A candidate may be chosen again.
-        A :class:`~convexpoison.neural.poisoning.candidates.PixelBox` leaves image and label free, which by MTP's account (its
+        A :class:`~convexpoison.neural.PixelBox` leaves image and label free, which by MTP's account (its
         Figure 18) fools the loss and not the network.
     victim : NeuralVictim
         All rows are in every step, whatever the batch size of its recipe.
