@@ -55,7 +55,7 @@ class Size:
 
 SIZES = {
     "smoke": Size("digits", None, (32, 16), 30, (4, 8), 2, 3, 3, share=0.4),
-    "small": Size("mnist", 1_000, (64, 32), 30, (10,), 2, 5, 3),
+    "small": Size("mnist", 1_000, (64, 32), 30, (1, 10), 3, 5, 3),
     "paper": Size("mnist", None, (128, 64), 100, (1, 10), 5, 10, 5, device="cuda"),
 }
 
