@@ -25,8 +25,9 @@ from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
 from convexpoison.data import TrainingData
-from convexpoison.difference import Question, answer
+from convexpoison.difference import Question
 from convexpoison.losses import Hinge
+from convexpoison.maximum import answer
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09

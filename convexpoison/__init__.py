@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from convexpoison.api import attack, lower_bound
     from convexpoison.audit import PoisoningAudit
     from convexpoison.bounds import Bound
-    from convexpoison.difference import Difference, max_loss_difference
+    from convexpoison.difference import Difference
     from convexpoison.errors import (
         GoalNotReachedError,
         MissingDependencyError,
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from convexpoison.goal_bounds.bounds import certified_robustness
     from convexpoison.goal_bounds.robustness import robustness_curve
+    from convexpoison.maximum import max_loss_difference
     from convexpoison.model import LinearModel
     from convexpoison.proofs.certificate import Certificate, certify
     from convexpoison.reports.write import report
@@ -33,7 +34,7 @@ _HOMES: dict[str, str | None] = {
     "attack": "api",
     "PoisoningAudit": "audit",
     "lower_bound": "api",
-    "max_loss_difference": "difference",
+    "max_loss_difference": "maximum",
     "AttackResult": "result",
     "Bound": "bounds",
     "Certificate": "proofs.certificate",

@@ -22,12 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from convexpoison.data import TrainingData
-from convexpoison.difference import Question, answer
+from convexpoison.difference import Question
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.stationarity import Direction
 from convexpoison.mass.tight import tight_bound
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.proofs.certificate import Certificate, certify
 from convexpoison.proofs.claim import Claim

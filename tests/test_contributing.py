@@ -20,8 +20,9 @@ import convexpoison as cp
 from convexpoison.attacks.task import METHODS
 from convexpoison.cli.commands import main
 from convexpoison.datasets import SOURCES, Dataset
-from convexpoison.difference import Question, answer
+from convexpoison.difference import Question
 from convexpoison.losses import LOSSES, Hinge
+from convexpoison.maximum import answer
 from convexpoison.solvers import backend, base
 from convexpoison.sweeps.recipes import MODELS
 from tests.catalogue import CATALOGUE

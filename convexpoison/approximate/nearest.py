@@ -21,9 +21,10 @@ import numpy as np
 
 from convexpoison.approximate.bounds import eps_close_bound
 from convexpoison.approximate.least_residual import Attack, LeastResidual
-from convexpoison.difference import Difference, Question, answer
+from convexpoison.difference import Difference, Question
 from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.solvers.chain import IntArray
 

@@ -20,9 +20,10 @@ import numpy as np
 
 from convexpoison.approximate.closeness import Close
 from convexpoison.approximate.directions import ROUNDING
-from convexpoison.difference import Question, answer
+from convexpoison.difference import Question
 from convexpoison.mass.pricing import score_range
 from convexpoison.mass.stationarity import Direction
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 
 _RAY = (1.0, 0.5, 0.2, 0.1, 0.03, 0.01)

@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.attacks.task import Poison, Status, Task
-from convexpoison.difference import Difference, Question, answer
+from convexpoison.difference import Difference, Question
 from convexpoison.estimators import as_model
 from convexpoison.losses import FloatArray
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.targets.rows import appended

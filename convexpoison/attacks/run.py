@@ -10,9 +10,10 @@ import numpy as np
 
 from convexpoison.bounds import Bound, BoundProblem, quotient
 from convexpoison.data import TrainingData
-from convexpoison.difference import Difference, Question, answer
+from convexpoison.difference import Difference, Question
 from convexpoison.goals import Goal
 from convexpoison.losses import FloatArray
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.result import Reproduction
 from convexpoison.training import Trainer

@@ -11,13 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison.data import TrainingData
 from convexpoison.defenses.filters import Filter
-from convexpoison.difference import Question, answer
+from convexpoison.difference import Question
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.door import read_scenario
 from convexpoison.losses import FloatArray
 from convexpoison.mass.by_label import Point, least_mass_by_label
 from convexpoison.mass.problem import MassProblem
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim

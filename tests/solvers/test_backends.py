@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexpoison.data import TrainingData
-from convexpoison.difference import Proposal, Question, answer
+from convexpoison.difference import Proposal, Question
 from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError
 from convexpoison.hypergradients.smooth_hinge import SmoothHinge
 from convexpoison.losses import LOSSES, Loss, get_loss
+from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.solvers import backend, choose, gurobi, highs, names
 from convexpoison.solvers import cvxpy as cvxpy_backend

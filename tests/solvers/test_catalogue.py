@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from convexpoison.difference import answer
 from convexpoison.losses import LOSSES
+from convexpoison.maximum import answer
 from convexpoison.solvers import backend, names
 from tests.catalogue import CATALOGUE, Known
 

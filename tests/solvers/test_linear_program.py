@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexpoison.difference import answer
 from convexpoison.errors import SolverError
+from convexpoison.maximum import answer
 from convexpoison.solvers import cvxpy as cvxpy_backend
 from convexpoison.solvers import gurobi, highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows, space_rows
