@@ -256,9 +256,9 @@ def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None
 
 
 def _points(problem: MassProblem, kinds: list[Kind], totals: Totals) -> tuple[Mass, ...]:
-    space = problem.space
+    space, least = problem.space, 1e-9 * min(1.0, float(totals.m.sum()))
     return tuple(
         Mass(kind.label, np.clip(U / a, space.lower, space.upper), float(m))
         for kind, U, a, m in zip(kinds, totals.U, totals.a, totals.m, strict=True)
-        if m > 1e-9 and a > 1e-12 * m
+        if m > least and a > 1e-12 * m
     )

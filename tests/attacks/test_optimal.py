@@ -195,6 +195,13 @@ def test_whole_numbers_far_from_the_fractional_masses(seed, n_points):
     assert len(set(attack.labels)) == 2
 
 
+def test_a_target_that_is_nearly_the_clean_model():
+    """It takes a billionth of a point, and the search needs to know which."""
+    problem = random_problem(9166, "squared_hinge")
+    assert 0.0 < tight_bound(problem).mass < 1e-8
+    check(optimal(problem), problem, most_above=1)
+
+
 def test_regression_loss():
     problem = random_problem(7, "squared")
     attack = optimal(problem)
