@@ -28,7 +28,7 @@ NAMES = {
     "least_mass": "target of least mass",
 }
 RATIOS = (0.05, 0.15, 0.30)
-ERRORS = (0.05, 0.08, 0.15, 0.18, 0.25, 0.30)
+ERRORS = (0.05, 0.07, 0.15, 0.17, 0.25, 0.30)
 """Goals of least mass from which the largest error within the budget is taken."""
 COPIES = {"hinge": 100, "logistic": 10}
 """MTP repeats the points of the gradient attacks so often."""
