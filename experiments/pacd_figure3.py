@@ -9,7 +9,7 @@ from pacd import job
 from pacd_pages import fall, fetch, parse, publish, spread
 
 SIGMA = 0.25
-DISTORTIONS = {"smoke": (0.1,), "small": (0.1, 0.2), "paper": (0.1, 0.2, 0.3)}
+DISTORTIONS = {"smoke": (0.1,), "small": (0.1, 0.2, 0.3), "paper": (0.1, 0.2, 0.3)}
 """What is run of it, beside clean data."""
 
 
