@@ -11,10 +11,10 @@ import scipy.sparse as sp
 
 from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.attacks.task import Task
+from convexpoison.clock import Clock
 from convexpoison.hypergradients.at_optimum import AtOptimum, Block, Slope, mean_loss
 from convexpoison.losses import FloatArray, Loss
 from convexpoison.model import LinearModel
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.training import Trainer
 
 _SUFFICIENT = 1e-4

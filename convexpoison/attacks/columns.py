@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.attacks.poison import far_point
+from convexpoison.clock import Clock
 from convexpoison.losses import FloatArray
 from convexpoison.mass.pricing import dearest
 from convexpoison.mass.problem import MassProblem, TightBound
@@ -23,7 +24,7 @@ from convexpoison.mass.stationarity import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.chain import Region, Scores
 from convexpoison.solvers.grids import program_in_counts
-from convexpoison.solvers.linear_backend import Clock, settle
+from convexpoison.solvers.linear_backend import settle
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows
 
 _PENALTIES = (1e1, 1e2, 1e3, 1e4)

@@ -20,11 +20,11 @@ from math import ceil, comb
 import numpy as np
 
 from convexpoison.attacks.poison import Copies, far_point, residual
+from convexpoison.clock import Clock
 from convexpoison.losses import FloatArray
 from convexpoison.mass.perspective import Kind, Relaxation, Totals, kinds_of
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.solvers import highs
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.solvers.linear_program import homogeneous_rows
 
 _STEPS = 30

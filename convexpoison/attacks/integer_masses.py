@@ -19,10 +19,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.attacks.poison import Copies, far_point
+from convexpoison.clock import Clock
 from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem, Slice, TightBound
 from convexpoison.solvers import highs
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.solvers.linear_program import LinearProgram
 
 _NO_SHARE = 1e-9

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from convexpoison.attacks.projection import Projection
 from convexpoison.attacks.task import Task
+from convexpoison.clock import Clock
 from convexpoison.data import TrainingData
 from convexpoison.hypergradients.implicit import ImplicitGradient
 from convexpoison.hypergradients.problem import Hypergradient, InnerProblem, OuterLoss
 from convexpoison.hypergradients.reverse_mode import reverse_mode
 from convexpoison.losses import FloatArray
-from convexpoison.solvers.linear_backend import Clock
 
 _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""

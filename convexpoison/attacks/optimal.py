@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from convexpoison.attacks import columns, curves, integer_masses
 from convexpoison.attacks.poison import Copies, poisoned, residual
 from convexpoison.attacks.rounding import Rounding
+from convexpoison.clock import Clock
 from convexpoison.difference import Question
 from convexpoison.errors import SolverError, SolverTimeoutError, UnattainableTargetError
 from convexpoison.losses import FloatArray
@@ -31,7 +32,6 @@ from convexpoison.mass.tight import tight_bound
 from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.result import Reproduction
-from convexpoison.solvers.linear_backend import Clock
 
 Status = Literal["exact", "approximate", "time limit"]
 

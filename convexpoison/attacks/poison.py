@@ -8,13 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import lsq_linear
 
+from convexpoison.clock import Clock
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.stationarity import Stationarity
 from convexpoison.model import LinearModel
 from convexpoison.solvers import highs
-from convexpoison.solvers.linear_backend import Clock, support
+from convexpoison.solvers.linear_backend import support
 from convexpoison.spaces import Space
 
 

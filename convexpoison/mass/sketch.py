@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from convexpoison.clock import Clock
 from convexpoison.dual_bound import bounded_box, linear_upper_bound
 from convexpoison.losses import FloatArray
 from convexpoison.mass.peaks import Peak
 from convexpoison.solvers.base import backend
-from convexpoison.solvers.linear_backend import Clock, LinearBackend, support
+from convexpoison.solvers.linear_backend import LinearBackend, support
 from convexpoison.spaces import Space
 
 _GAP = 1e-10

@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from time import perf_counter
 
 import numpy as np
 import scipy.sparse as sp
 
+from convexpoison.clock import Clock
 from convexpoison.difference import Proposal, Question
 from convexpoison.errors import SolverError
 from convexpoison.losses import FloatArray, Hinge
 from convexpoison.solvers.base import Capabilities
 from convexpoison.solvers.grids import program_in_counts
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows, timeout
+from convexpoison.solvers.sandwich import sandwich
 from convexpoison.spaces import Space
 
 SolveIn = Callable[[LinearProgram, float | None, Space], Solution]
@@ -70,32 +71,10 @@ class LinearBackend:
         SolverError, SolverTimeoutError
             If it has none.
         """
-        from convexpoison.solvers.sandwich import sandwich
-
         clock = Clock(self.name, time_limit_s)
         if isinstance(question.loss, Hinge):
             return _hinge(question, self.solve, clock)
         return sandwich(question, lambda c: support(question.space, c, self.solve, clock), clock)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """How much of a time limit is left, for a solver with a name."""
-
-    solver: str
-    limit_s: float | None
-    start: float = -1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "start", perf_counter())
-
-    def left(self) -> float | None:
-        """Seconds left, never negative; None without a limit."""
-        return None if self.limit_s is None else max(0.0, self.limit_s - (perf_counter() - self.start))
-
-    @property
-    def over(self) -> bool:
-        return self.left() == 0.0
 
 
 def hinge_piece(question: Question, label: float, active: bool) -> LinearProgram:

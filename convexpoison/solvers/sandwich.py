@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from convexpoison.clock import Clock
 from convexpoison.difference import Proposal, Question
 from convexpoison.dual_bound import bounded_box, linear_upper_bound
 from convexpoison.errors import SolverTimeoutError
 from convexpoison.losses import FloatArray, Loss
-from convexpoison.solvers.linear_backend import Clock
 
 Support = Callable[[FloatArray], tuple[FloatArray, bool]]
 """The point with the largest ``c @ x``, and whether the solver called it optimal."""

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from convexpoison.clock import Clock
 from convexpoison.door import read_scenario
 from convexpoison.errors import SolverError
 from convexpoison.mass.problem import MassProblem
 from convexpoison.mass.tight import tight_bound
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.spaces import Space
 from convexpoison.targets.label_flip import Candidate
 from convexpoison.victim import Victim

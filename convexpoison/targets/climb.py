@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import minimize
 
+from convexpoison.clock import Clock
 from convexpoison.data import TrainingData
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.spaces import Space
 from convexpoison.targets.aim import Aim
 from convexpoison.targets.response import Response

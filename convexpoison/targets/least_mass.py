@@ -22,12 +22,12 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison.bounds import BoundProblem
+from convexpoison.clock import Clock
 from convexpoison.display.curves import plot_curves
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.losses import FloatArray
 from convexpoison.model import LinearModel
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.spaces import Space
 from convexpoison.targets.aim import AnyGoal
 from convexpoison.targets.rows import is_whole

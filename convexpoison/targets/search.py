@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convexpoison.clock import Clock
 from convexpoison.data import TrainingData
 from convexpoison.door import read_scenario
 from convexpoison.errors import GoalNotReachedError, SolverError
@@ -16,7 +17,6 @@ from convexpoison.goals import ErrorRate, Flip
 from convexpoison.mass.problem import MassProblem, TightBound
 from convexpoison.mass.tight import tight_bound
 from convexpoison.model import LinearModel
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.spaces import Space
 from convexpoison.targets.aim import Aim, AnyGoal
 from convexpoison.targets.cheapest import cheapest

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import convexpoison as cp
+from convexpoison.clock import Clock
 from convexpoison.mass.problem import TightBound
-from convexpoison.solvers.linear_backend import Clock
 from convexpoison.targets import best_classified, cheapest, label_flips, least_mass, search, subpopulations
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.02)
