@@ -7,7 +7,6 @@ target network's most? Over a set the answer is exact; over the pixel range it i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,10 +115,11 @@ class PixelSearch:
 
     def __init__(self, box: PixelBox, data: Rows, target: nn.Module) -> None:
         self._box, self._target = box, target
-        self._X, self._labels = np.asarray(data[0], dtype=np.float32), np.unique(np.asarray(data[1]))
+        self._X = np.asarray(data[0], dtype=np.float32)
+        self._losses = {int(y): losses(target, self._X, np.full(len(self._X), y)) for y in np.unique(data[1])}
 
     def best(self, network: nn.Module) -> Choice:
-        found = (self._climb(network, self._starts(network, int(label)), int(label)) for label in self._labels)
+        found = (self._climb(network, self._starts(network, label), label) for label in self._losses)
         return max(found, key=lambda choice: choice.difference)
 
     def content(self) -> Iterator[np.ndarray]:
@@ -127,8 +127,7 @@ class PixelSearch:
         yield np.array([box.starts, box.steps, box.rate, box.low, box.high])
 
     def _starts(self, network: nn.Module, label: int) -> np.ndarray:
-        y = np.full(len(self._X), label)
-        differences = losses(network, self._X, y) - losses(self._target, self._X, y)
+        differences = losses(network, self._X, np.full(len(self._X), label)) - self._losses[label]
         return self._X[np.argsort(-differences, kind="stable")[: self._box.starts]]
 
     def _climb(self, network: nn.Module, starts: np.ndarray, label: int) -> Choice:
@@ -138,34 +137,19 @@ class PixelSearch:
         y = torch.full((len(X),), label, device=where)
         optimizer = torch.optim.Adam([X], lr=box.rate, maximize=True)
         best, value = X.detach()[0].clone(), -np.inf
-        with _constant(network), _constant(self._target):
-            for step in range(box.steps + 1):
-                differences = _loss(network, X, y) - _loss(self._target, X, y)
-                k = int(differences.argmax())
-                if (reached := float(differences[k].detach())) > value:
-                    best, value = X.detach()[k].clone(), reached
-                if step == box.steps:
-                    break
-                optimizer.zero_grad()
-                differences.sum().backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                with torch.no_grad():
-                    X.clamp_(box.low, box.high)
+        for step in range(box.steps + 1):
+            differences = _loss(network, X, y) - _loss(self._target, X, y)
+            k = int(differences.argmax())
+            if (reached := float(differences[k].detach())) > value:
+                best, value = X.detach()[k].clone(), reached
+            if step == box.steps:
+                break
+            (X.grad,) = torch.autograd.grad(differences.sum(), X)
+            optimizer.step()
+            with torch.no_grad():
+                X.clamp_(box.low, box.high)
         return Choice(best.cpu().numpy(), label, -1, value)
 
 
 def _loss(network: nn.Module, X: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(network(X), y, reduction="none")
-
-
-@contextmanager
-def _constant(network: nn.Module) -> Iterator[None]:
-    """Spare the derivatives in the weights; they are as they were afterwards."""
-    before = [(p, p.requires_grad) for p in network.parameters()]
-    try:
-        for p, _ in before:
-            p.requires_grad_(False)
-        yield
-    finally:
-        for p, wanted in before:
-            p.requires_grad_(wanted)
