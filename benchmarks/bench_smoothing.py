@@ -3,7 +3,7 @@
 ``python benchmarks/bench_smoothing.py``; needs torch, and ``mnist.npz`` in the folder that ``CONVEXPOISON_DATA`` names. The
 competitors take turns, and each counts with its best turn, in seconds of processor time where there is one thread, because
 machines are noisy and shared; with two threads in seconds of the clock, which means something on an idle machine only. One
-of them draws noise and does not count votes: no certification that draws from torch's generator can be faster. Prints a
+of them draws noise and does not count votes, on all threads together as torch runs a network. Prints a
 table and writes ``benchmarks/results/smoothing.md`` and ``smoothing.json``.
 
 With ``--device cuda`` all run in half precision, time is that of the clock, and the files are ``smoothing_cuda.*``.
@@ -36,8 +36,8 @@ FORWARDS = {
     "cpu": ((LAST, 50), (LAST, 100), (LAST, 200), (LAST, 500), (FIRST, 200)),
     "cuda": ((LAST, 1000), (LAST, 5000), (LAST, 10_000), (FIRST, 5000)),
 }
-NOISY = {"cpu": 100, "cuda": 5000}
-"""Rows at a time of the forward pass with noise."""
+NOISY = {"cpu": (200, 500), "cuda": (5000,)}
+"""Rows at a time of the forward pass with noise; the best counts."""
 
 
 def lenet5() -> nn.Module:
@@ -90,13 +90,17 @@ def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namesp
     }
     precision = "float16" if device == "cuda" else "float32"
     classifier = SmoothedClassifier(net, SIGMA, precision=precision, random_state=0)
-    jobs = forwards | {
-        "forward and noise": forward_pass(net, LAST, NOISY[device], samples, noise=True),
-        "certify": lambda: classifier.certify(X[:1], n0=100, n=samples - 100),
-    }
+    noisy = {f"noise, batch {batch}": forward_pass(net, LAST, batch, samples, noise=True) for batch in NOISY[device]}
+    jobs = (
+        forwards
+        | noisy
+        | {
+            "certify": lambda: classifier.certify(X[:1], n0=100, n=samples - 100),
+        }
+    )
     turns: dict[str, list[float]] = {job: [] for job in jobs}
     for _ in range(options.repetitions):
-        for competitor in [*forwards, "forward and noise"]:
+        for competitor in [*forwards, *noisy]:
             for job in (competitor, "certify"):  # certify has a turn after each, and so as many chances
                 start = clock(device, threads)
                 jobs[job]()
@@ -109,7 +113,7 @@ def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namesp
         "samples per second": best,
         "best forward": raw,
         "ratio": best["certify"] / best[raw],
-        "limit": best["forward and noise"] / best[raw],
+        "limit": max(best[job] for job in noisy) / best[raw],
     }
 
 
@@ -138,9 +142,10 @@ def report(found: dict[str, Any]) -> str:
         "",
         f"## Samples per second{' (one thread: of processor time)' if found['machine']['device'] == 'CPU' else ''}",
         "",
-        "The limit is the forward pass with Gaussian draws and nothing else, over the best forward pass without.",
+        "Forward and noise: the forward pass with Gaussian draws and nothing else, over the best forward pass without; with two "
+        "threads torch draws with one of them, which certify gets round.",
         "",
-        "| network | threads | certify | best forward pass | which | certify / forward | limit |",
+        "| network | threads | certify | best forward pass | which | certify / forward | forward and noise |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in found["speed"]:
@@ -175,7 +180,7 @@ def report(found: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--samples", type=int, default=10_000, help="draws in a turn, a multiple of 1,000")
+    parser.add_argument("--samples", type=int, default=20_000, help="draws in a turn, a multiple of 1,000")
     parser.add_argument("--timed-images", type=int, default=25, help="images at n = 100,000; 0: leave it out")
     parser.add_argument("--timed-threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -187,7 +192,7 @@ def main() -> int:
     found: dict[str, Any] = {
         "samples": options.samples,
         "repetitions": options.repetitions,
-        "certify turns": options.repetitions * (len(FORWARDS[device]) + 1),
+        "certify turns": options.repetitions * (len(FORWARDS[device]) + len(NOISY[device])),
         "speed": [bench_speed(name, X, threads, options) for name, threads in settings],
         "time": [bench_time(X, threads, options.timed_images, device) for threads in timed],
         "machine": {

@@ -53,7 +53,9 @@ class SmoothedClassifier:
     input_shape : tuple of int, optional
         Shape of one image; without it the network itself is asked.
     batch_size : int, optional
-        Most rows at a time; by default 100 on a CPU and 4,096 on CUDA. Halved when memory runs out, said once by a warning.
+        Most rows at a time; by default 4,096 on CUDA, and on a CPU 100 to 500, by how wide the network's layers are. On a CPU
+        as many batches run at a time as torch has threads (``torch.set_num_threads``), each on one of them. Halved when memory
+        runs out, said once by a warning.
     precision : {"float32", "float16", "bfloat16"}
         Half precision on CUDA only. The network that is certified is then the one of that precision.
     channels_last : bool

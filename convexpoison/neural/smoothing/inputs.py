@@ -112,8 +112,7 @@ def _first_outputs(forward: Forward, image: torch.Tensor) -> Any:
     wished = forward.channels_last
     while True:
         try:
-            with forward.open():
-                return forward.model(forward.layout(forward.flat(image)[None].clone(), tuple(image.shape)))
+            return forward.first(image)
         except RuntimeError as exc:
             if out_of_memory(exc):
                 raise

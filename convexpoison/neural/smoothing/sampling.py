@@ -16,6 +16,7 @@ import torch
 
 from convexpoison.neural.smoothing.forward import Forward, soft_votes
 from convexpoison.neural.smoothing.noise import Noise
+from convexpoison.neural.smoothing.passes import Batch, run
 
 
 def seed_bytes(random_state: int | np.random.Generator | None) -> bytes:
@@ -99,28 +100,34 @@ def tally(
     ValueError
         If the network returns NaN, another number of classes, or no probabilities where they were declared.
     """
-    votes = _Votes(forward, len(sizes), n_classes, beta)
-    width = int(np.prod(shape))
+    votes = _Votes(forward.outputs, beta, torch.zeros(len(sizes), n_classes, device=forward.device))
     capacity = max(forward.batch_size, forward.block)
-    rows = torch.empty(capacity, width, dtype=forward.dtype, device=forward.device)
-    owners = torch.empty(capacity, dtype=torch.int64, device=forward.device)
-    filled, asked = 0, -1
+    run(forward, _batches(forward, stream_of, sizes, shape, capacity), -(-sum(sizes) // capacity), votes.of, votes.add)
+    return votes.tally(np.asarray(sizes, dtype=np.int64))
 
-    def flush() -> None:
-        forward.run(forward.layout(rows[:filled], shape), lambda out, start: votes.add(out, owners[start:]))
 
+def _batches(
+    forward: Forward, stream_of: Callable[[int], Stream], sizes: Sequence[int], shape: tuple[int, ...], capacity: int
+) -> Iterator[Batch]:
+    """The noisy images, and whose they are, ``capacity`` at a time or a little fewer."""
+    width, device = int(np.prod(shape)), forward.device
+
+    def empty() -> Batch:
+        rows = torch.empty(capacity, width, dtype=forward.dtype, device=device)
+        return rows, torch.empty(capacity, dtype=torch.int64, device=device)
+
+    (rows, owners), filled, asked = empty(), 0, -1
     for i, size in _blocks(sizes, forward.block):
         if filled + size > capacity:
-            flush()
-            filled = 0
+            yield forward.layout(rows[:filled], shape), owners[:filled]
+            (rows, owners), filled = empty(), 0  # those before are still in use
         if i != asked:
             stream, asked = stream_of(i), i
         stream.fill(rows[filled : filled + size])
         owners[filled : filled + size] = i
         filled += size
     if filled:
-        flush()
-    return votes.tally(np.asarray(sizes, dtype=np.int64))
+        yield forward.layout(rows[:filled], shape), owners[:filled]
 
 
 def _blocks(sizes: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
@@ -129,35 +136,52 @@ def _blocks(sizes: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
             yield i, min(block, size - start)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What some rows add: ``amount`` to the entries ``where`` of a sum, and what is wrong with the outputs."""
+
+    where: torch.Tensor
+    amount: torch.Tensor
+    nan: torch.Tensor
+    improper: torch.Tensor
+
+
 class _Votes:
     """Running sums on the device; what is wrong with the outputs is noted there and said at the end."""
 
-    def __init__(self, forward: Forward, n_images: int, n_classes: int, beta: float | None) -> None:
-        self.kind, self.beta, self.n_classes = forward.outputs, beta, n_classes
-        dtype = torch.int64 if beta is None else torch.float64
-        self.total = torch.zeros(n_images, n_classes, dtype=dtype, device=forward.device)
+    def __init__(self, kind: str, beta: float | None, zeros: torch.Tensor) -> None:
+        self.kind, self.beta = kind, beta
+        self.total = zeros.to(torch.int64 if beta is None else torch.float64)
         self.squares = torch.zeros_like(self.total)
-        self.nan = torch.zeros((), dtype=torch.bool, device=forward.device)
-        self.improper = torch.zeros((), dtype=torch.bool, device=forward.device)
-        self.ones = torch.ones(max(forward.batch_size, forward.block), dtype=torch.int64, device=forward.device)
-        self.add: Callable[[torch.Tensor, torch.Tensor], None] = self._add_hard if beta is None else self._add_soft
+        self.nan = torch.zeros((), dtype=torch.bool, device=zeros.device)
+        self.improper = torch.zeros_like(self.nan)
 
-    def _add_hard(self, outputs: torch.Tensor, owners: torch.Tensor) -> None:
+    def of(self, outputs: torch.Tensor, owners: torch.Tensor) -> _Part:
+        """What these rows add. It touches no sum, and so may run on several threads at a time."""
+        return self._hard(outputs, owners) if self.beta is None else self._soft(outputs, owners, self.beta)
+
+    def _hard(self, outputs: torch.Tensor, owners: torch.Tensor) -> _Part:
         best, winners = outputs.max(dim=1)
-        self.nan |= best.isnan().any()  # NaN is the maximum of a row that holds one
-        places = owners[: len(winners)] * self.n_classes + winners
-        self.total.view(-1).scatter_add_(0, places, self.ones[: len(winners)])
+        places = owners * self.total.shape[1] + winners
+        nan = best.isnan().any()  # NaN is the maximum of a row that holds one
+        return _Part(places, torch.ones_like(places), nan, torch.zeros_like(nan))
 
-    def _add_soft(self, outputs: torch.Tensor, owners: torch.Tensor) -> None:
-        self.nan |= outputs.isnan().any()
+    def _soft(self, outputs: torch.Tensor, owners: torch.Tensor, beta: float) -> _Part:
+        nan = outputs.isnan().any()
+        improper = torch.zeros_like(nan)
         if self.kind == "probabilities":
             off = (outputs.float().sum(dim=1) - 1.0).abs().amax()
-            self.improper |= (outputs.amin() < -1e-6) | (off > 1e-3)
-        assert self.beta is not None
-        z = soft_votes(outputs, self.kind, self.beta).double().clamp(0.0, 1.0)
-        rows = owners[: len(z)]
-        self.total.index_add_(0, rows, z)
-        self.squares.index_add_(0, rows, z.square())
+            improper = (outputs.amin() < -1e-6) | (off > 1e-3)
+        return _Part(owners, soft_votes(outputs, self.kind, beta).double().clamp(0.0, 1.0), nan, improper)
+
+    def add(self, part: _Part) -> None:
+        self.nan |= part.nan
+        self.improper |= part.improper
+        if self.beta is None:
+            self.total.view(-1).scatter_add_(0, part.where, part.amount)
+        else:
+            self.total.index_add_(0, part.where, part.amount)
+            self.squares.index_add_(0, part.where, part.amount.square())
 
     def tally(self, n: np.ndarray) -> Tally:
         if bool(self.nan):
