@@ -50,7 +50,7 @@ def sizes(data: str, source: str = "ddrs") -> dict[str, Size]:
     network = {"ddrs": "resnet18", "macer": "resnet110"}[source] if data == "cifar10" else "lenet"
     return {
         "smoke": Size("lenet", 300, 10, 2, 200),
-        "small": Size(network, 2_500, 50, 8, 1_000),
+        "small": Size(network, 5_000, 200, 8, 1_000),
         "paper": Size(network, None, None, 16, 100_000, "cuda", every=20),
     }
 
@@ -74,7 +74,7 @@ def recipe(data: str, scale: str, method: str, source: str = "ddrs") -> neural.R
     if scale == "smoke":
         return neural.Recipe(epochs=2)
     if scale == "small":
-        return neural.Recipe(epochs=6, milestones=(4, 5))
+        return neural.Recipe(epochs=8, milestones=(5, 7))
     if data == "mnist" or source == "macer":
         return neural.Recipe(epochs=440, milestones=(200, 400), augment=None if data == "mnist" else flip_and_crop)
     return neural.Recipe(

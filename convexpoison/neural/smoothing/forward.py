@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
+
+from convexpoison.neural.allocator import keep_freed_memory
 
 _CUDA_BATCH = 4096
 """Rows at a time; fewer leave a GPU idle."""
@@ -20,8 +21,6 @@ _WIDEST = 12 << 20
 """Bytes of the largest of a CPU's activations, beyond which caches are of less use."""
 _BLOCK = {"cpu": 100, "cuda": 1000}
 """Draws that an image takes from its random stream at a time; part of what a seed means."""
-_FREED = 31 << 20
-"""Bytes; the GNU allocator learns from blocks of up to 32 MiB."""
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 T = TypeVar("T")
@@ -101,7 +100,7 @@ class Forward:
             if self.channels_last:
                 stack.enter_context(_weights_channels_last(self.model))
             if self.device.type == "cpu":
-                _keep_freed_memory()
+                keep_freed_memory()
             if self.precision in _HALVES:
                 stack.enter_context(torch.autocast(self.device.type, dtype=_HALVES[self.precision]))
             if not gradients:
@@ -172,16 +171,6 @@ def soft_votes(outputs: torch.Tensor, kind: str, beta: float) -> torch.Tensor:
     if beta == 1.0:
         return outputs
     return torch.softmax(beta * outputs.float().clamp_min(torch.finfo(torch.float32).tiny).log(), dim=1)
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let the GNU allocator keep what layers free, instead of returning it to the system and asking for it again.
-
-    It does so up to the size of the largest block that was freed so far. Each new page costs a fault, for all layers together
-    up to a third of a small network's forward pass. Other allocators lose nothing.
-    """
-    torch.empty(_FREED, dtype=torch.uint8)
 
 
 def out_of_memory(exc: BaseException) -> bool:
