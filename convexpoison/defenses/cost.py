@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,7 @@ from convexpoison.maximum import answer
 from convexpoison.model import LinearModel
 from convexpoison.spaces import Space
 from convexpoison.victim import Victim
-from convexpoison.whole import whole_points
-
-_WHOLE = 1e-6
-"""A mass that exceeds a whole number by less counts as that number."""
+from convexpoison.whole import ROUNDING, whole_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +184,8 @@ def _cost(problem: MassProblem, spaces: dict[float, Space]) -> _Cost:
 def _whole(points: tuple[Point, ...]) -> tuple[_Copies, ...]:
     """Whole numbers of copies whose sum is that of the masses rounded up, by largest remainders."""
     masses = np.array([part.mass for part in points])
-    counts = np.floor(masses + _WHOLE)
-    short = max(0, ceil(masses.sum() - _WHOLE) - int(counts.sum()))
+    counts = np.floor(masses * (1.0 + ROUNDING))
+    short = max(0, int(whole_points(masses.sum()) - counts.sum()))
     counts[np.argsort(counts - masses, kind="stable")[:short]] += 1.0
     return tuple(_Copies(part.label, part.point, int(n)) for part, n in zip(points, counts, strict=True) if n > 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -24,12 +23,11 @@ from convexpoison.targets.climb import Climber, Place
 from convexpoison.targets.label_flip import label_flips
 from convexpoison.targets.rows import appended, error_rate
 from convexpoison.victim import Victim
+from convexpoison.whole import whole_points
 
 _FIRST = 0.01
 """Points to begin with, as a share of the clean rows."""
 _GROWTH, _SHRINKAGE = 1.5, 0.9
-_WHOLE = 1e-6
-"""A mass that exceeds a whole number by less counts as that number."""
 _FAILURES = 5
 """Numbers of points that fail one after another, each half as far from the last success, before the search ends."""
 
@@ -101,7 +99,7 @@ class Search:
         place = self._place_of(bound)
         if place is None or not np.isfinite(bound.mass):
             raise ValueError("no attack on the target to start from was found; leave start out, or give another target")
-        n = min(self.max_points, max(1, ceil(bound.mass - _WHOLE)))
+        n = min(self.max_points, max(1, int(whole_points(bound.mass))))
         while True:
             found, place = self.attempt(place, n)
             if found is not None:
@@ -161,7 +159,8 @@ class Search:
         found = self._fewer(found)
         while not self.clock.over:
             bound = self.bound(found.model)
-            n, place = ceil(bound.mass - _WHOLE) if np.isfinite(bound.mass) else found.n, self._place_of(bound)
+            n = int(whole_points(bound.mass)) if np.isfinite(bound.mass) else found.n
+            place = self._place_of(bound)
             better = self.attempt(place, n)[0] if place is not None and 0 < n < found.n else None
             if better is None:
                 break
