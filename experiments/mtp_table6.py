@@ -101,7 +101,7 @@ def _rival(method: str, dataset: str, loss: str, r: Any, n: int, random_state: i
 
 
 if __name__ == "__main__":
-    attacks = [*PAPER, ("least_mass", "hinge")]
+    attacks = [*PAPER, ("least_mass", "hinge"), ("least_mass", "logistic")]
     grids = {
         "smoke": [{"dataset": ["digits_17"], "attack": [list(a) for a in attacks]}],
         "paper": [{"dataset": ["mnist_17"], "attack": [list(a) for a in attacks]}],

@@ -100,6 +100,12 @@ def test_scripted_networks() -> None:
     np.testing.assert_array_equal(_certified(net, 3), _certified(_convnet(), 3))
 
 
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+def test_compiled_networks() -> None:
+    net = torch.compile(_convnet().eval(), backend="eager")
+    np.testing.assert_array_equal(_certified(net, 3), _certified(_convnet(), 3))
+
+
 class _Fails(nn.Module):
     def __init__(self, error: BaseException) -> None:
         super().__init__()

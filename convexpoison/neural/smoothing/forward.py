@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook
 
 from convexpoison.neural.allocator import keep_freed_memory
 
@@ -116,7 +115,10 @@ class Forward:
             if isinstance(outputs, torch.Tensor):
                 widest = max(widest, outputs.numel() * outputs.element_size())
 
-        with self.open(), register_module_forward_hook(look):
+        with self.open(), ExitStack() as stack:
+            for module in self.model.modules():
+                if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
+                    stack.enter_context(module.register_forward_hook(look))
             answer = self.model(self.layout(self.flat(image)[None].clone(), tuple(image.shape)))
         least, most = _CPU_BATCH
         self._default = min(max(_WIDEST // widest // least * least, least), most)
