@@ -48,7 +48,7 @@ def main() -> None:
         f"Best certified accuracy at each radius ({RADII[0]:g} to {RADII[-1]:g}) and best ACR over the training sigmas, as "
         "in DDRS."
     ]
-    publish("ddrs_table1", scale, "DDRS, Tables 1 to 3: CIFAR-10", words, rows)
+    publish("ddrs_table1", scale, "DDRS, Tables 1 to 3: CIFAR-10", words, rows, "cifar10")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> None:
         "Networks are trained with Gaussian noise of the same standard deviation (DDRS takes Yang et al.'s networks, trained "
         "with uniform noise and more).",
     ]
-    publish("ddrs_table4", scale, "DDRS, Table 4: l1 radii", words, rows)
+    publish("ddrs_table4", scale, "DDRS, Table 4: l1 radii", words, rows, "cifar10")
 
 
 if __name__ == "__main__":

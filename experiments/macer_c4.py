@@ -33,7 +33,7 @@ def main() -> None:
         {"sigma": p["sigma"], **p["options"], **line(r["fixed"]["acr"], r["fixed"]["accuracies"])}
         for p, r in sweep("macer_c4", scale, [grid])
     ]
-    publish("macer_c4", scale, "MACER, Tables 10 to 13: effects of its settings", [], rows)
+    publish("macer_c4", scale, "MACER, Tables 10 to 13: effects of its settings", [], rows, "cifar10", "macer")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main() -> None:
         for p, r in sweep("macer_table6", scale, [grid])
     ]
     rows.sort(key=lambda row: (row["sigma"], row["method"]))
-    publish("macer_table6", scale, "MACER, Table 6: MNIST", [], rows)
+    publish("macer_table6", scale, "MACER, Table 6: MNIST", [], rows, "mnist", "macer")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,11 @@ class Size:
 
 def sizes(data: str, source: str = "ddrs") -> dict[str, Size]:
     """smoke: seconds on digits; small: minutes on a CPU; paper: the settings of ``source``, for a GPU."""
-    network = {"ddrs": "resnet18", "macer": "resnet110"}[source] if data == "cifar10" else "lenet"
+    photographs = data == "cifar10"
+    network = {"ddrs": "resnet18", "macer": "resnet110"}[source] if photographs else "lenet"
     return {
         "smoke": Size("lenet", 300, 10, 2, 200),
-        "small": Size(network, 5_000, 200, 8, 1_000),
+        "small": Size("resnet20", 5_000, 50, 4, 1_000) if photographs else Size("lenet", 5_000, 200, 8, 1_000),
         "paper": Size(network, None, None, 16, 100_000, "cuda", every=20),
     }
 
@@ -145,10 +146,23 @@ def line(acr: float, accuracies: list[float]) -> dict[str, str]:
     return {f"{r:g}": f"{a:.2f}" for r, a in zip(RADII, accuracies, strict=True)} | {"ACR": f"{acr:.3f}"}
 
 
-def publish(stem: str, scale: str, heading: str, words: list[str], rows: list[dict[str, Any]]) -> None:
-    """CSV and Markdown."""
+def publish(
+    stem: str, scale: str, heading: str, words: list[str], rows: list[dict[str, Any]], data: str, source: str = "ddrs"
+) -> None:
+    """CSV and Markdown; ``data`` and ``source`` as in :func:`run`."""
     command = f"`python experiments/{stem}.py --scale {scale}`"
-    print(write(f"{stem}_{scale}", heading, [f"From {command}.", "", *_standing(stem, scale), *words], rows))
+    above = [f"From {command}.", "", *_standing(stem, scale), _setting(data, scale, source), *words]
+    print(write(f"{stem}_{scale}", heading, above, rows))
+
+
+def _setting(data: str, scale: str, source: str) -> str:
+    size, how = sizes(data, source)[scale], recipe(data, scale, "macer", source)
+    usual = 16 if data == "mnist" else 12
+    weight = "" if how.epochs >= _FEW_EPOCHS else f" and lambda = 2 ({usual} in MACER, which needs its 440 epochs)"
+    return (
+        f"{size.network}, {f'{size.n_train:,}' if size.n_train else 'all'} training images, {how.epochs} epochs, MACER with "
+        f"k = {size.k}{weight}; {size.n_test or 'each 20th of the'} test images, n = {size.draws:,}, alpha = 0.001."
+    )
 
 
 def _standing(stem: str, scale: str) -> list[str]:
