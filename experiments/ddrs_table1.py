@@ -6,7 +6,7 @@ python experiments/ddrs_table1.py --scale paper    (a GPU)
 from __future__ import annotations
 
 import numpy as np
-from smoothing import NAMES, RADII, line, parse, publish, sweep
+from smoothing import NAMES, RADII, line, of_macer, parse, publish, sweep
 
 PAPER = {
     ("ga", "fixed"): 0.591,
@@ -45,8 +45,9 @@ def main() -> None:
                 }
             )
     words = [
+        of_macer("cifar10", scale),
         f"Best certified accuracy at each radius ({RADII[0]:g} to {RADII[-1]:g}) and best ACR over the training sigmas, as "
-        "in DDRS."
+        "in DDRS.",
     ]
     publish("ddrs_table1", scale, "DDRS, Tables 1 to 3: CIFAR-10", words, rows, "cifar10")
 

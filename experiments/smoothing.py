@@ -155,13 +155,19 @@ def publish(
     print(write(f"{stem}_{scale}", heading, above, rows))
 
 
+def of_macer(data: str, scale: str) -> str:
+    """MACER's settings where a script does not vary them."""
+    size, how = sizes(data)[scale], recipe(data, scale, "macer")
+    usual = 16 if data == "mnist" else 12
+    few = f" and lambda = 2 ({usual} in MACER, which needs its 440 epochs)" if how.epochs < _FEW_EPOCHS else ""
+    return f"MACER with k = {size.k}{few}."
+
+
 def _setting(data: str, scale: str, source: str) -> str:
     size, how = sizes(data, source)[scale], recipe(data, scale, "macer", source)
-    usual = 16 if data == "mnist" else 12
-    weight = "" if how.epochs >= _FEW_EPOCHS else f" and lambda = 2 ({usual} in MACER, which needs its 440 epochs)"
     return (
-        f"{size.network}, {f'{size.n_train:,}' if size.n_train else 'all'} training images, {how.epochs} epochs, MACER with "
-        f"k = {size.k}{weight}; {size.n_test or 'each 20th of the'} test images, n = {size.draws:,}, alpha = 0.001."
+        f"{size.network}, {f'{size.n_train:,}' if size.n_train else 'all'} training images, {how.epochs} epochs; "
+        f"{size.n_test or 'each 20th of the'} test images, n = {size.draws:,}, alpha = 0.001."
     )
 
 
