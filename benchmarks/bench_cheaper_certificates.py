@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=10_000)
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--n", type=int, nargs="+", default=[20_000])
+    parser.add_argument("--n", type=int, nargs="+", default=[20_000, 100_000])
     parser.add_argument("--tolerance", type=float, help="one way more: loss of radius, in units of sigma, as 0.1")
     parser.add_argument("--random-state", type=int, default=0)
     options = parser.parse_args()
