@@ -91,13 +91,7 @@ def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namesp
     precision = "float16" if device == "cuda" else "float32"
     classifier = SmoothedClassifier(net, SIGMA, precision=precision, random_state=0)
     noisy = {f"noise, batch {batch}": forward_pass(net, LAST, batch, samples, noise=True) for batch in NOISY[device]}
-    jobs = (
-        forwards
-        | noisy
-        | {
-            "certify": lambda: classifier.certify(X[:1], n0=100, n=samples - 100),
-        }
-    )
+    jobs = forwards | noisy | {"certify": lambda: classifier.certify(X[:1], n0=100, n=samples - 100)}
     turns: dict[str, list[float]] = {job: [] for job in jobs}
     for _ in range(options.repetitions):
         for competitor in [*forwards, *noisy]:
