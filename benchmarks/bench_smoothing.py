@@ -173,7 +173,7 @@ def report(found: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--repetitions", type=int, default=6)
     parser.add_argument("--samples", type=int, default=20_000, help="draws in a turn, a multiple of 1,000")
     parser.add_argument("--timed-images", type=int, default=25, help="images at n = 100,000; 0: leave it out")
     parser.add_argument("--timed-threads", type=int, nargs="+", default=[1, 2])

@@ -20,7 +20,8 @@ from convexpoison.neural.training.objectives import Objective
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
 NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}
 RUNS = Path(__file__).parent / "runs"
-_FEW_EPOCHS = 50
+_FEW_EPOCHS, _EARLY_LAMBDA = 50, 2.0
+"""With the papers' weight in MACER a training of fewer epochs would not get as far as the classes; its weight there."""
 _ASCENT: dict[bool, dict[str, Any]] = {
     True: {"n": 100, "steps": 900, "learning_rate": 0.04},
     False: {"n": 8, "steps": 20, "check": 100},
@@ -93,8 +94,8 @@ def objective(method: str, sigma: float, data: str, epochs: int, options: dict[s
         return neural.SmoothAdv(sigma, eps=eps, steps=2, k=1, warmup_epochs=warmup)
     lam = 16.0 if data == "mnist" else 12.0 if sigma < 0.5 else 4.0
     deferred = 0 if sigma < 1.0 or data == "mnist" else epochs // 2
-    if epochs < _FEW_EPOCHS:  # with the papers' weight a short training would not get as far as the classes
-        lam = 2.0
+    if epochs < _FEW_EPOCHS:
+        lam = _EARLY_LAMBDA
     return neural.Macer(sigma, **({"lam": lam, "deferred_epochs": deferred} | options))
 
 
@@ -158,8 +159,12 @@ def publish(
 def of_macer(data: str, scale: str) -> str:
     """MACER's settings where a script does not vary them."""
     size, how = sizes(data)[scale], recipe(data, scale, "macer")
-    usual = 16 if data == "mnist" else 12
-    few = f" and lambda = 2 ({usual} in MACER, which needs its 440 epochs)" if how.epochs < _FEW_EPOCHS else ""
+    usual = "16" if data == "mnist" else "12, and 4 from sigma = 0.5 on,"
+    few = (
+        f" and lambda = {_EARLY_LAMBDA:g} ({usual} in MACER, which needs its 440 epochs)"
+        if how.epochs < _FEW_EPOCHS
+        else ""
+    )
     return f"MACER with k = {size.k}{few}."
 
 

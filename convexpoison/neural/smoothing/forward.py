@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
-
-from convexpoison.neural.allocator import keep_freed_memory
 
 _CUDA_BATCH = 4096
 """Rows at a time; fewer leave a GPU idle."""
@@ -20,6 +19,8 @@ _WIDEST = 12 << 20
 """Bytes of the largest of a CPU's activations, beyond which caches are of less use."""
 _BLOCK = {"cpu": 100, "cuda": 1000}
 """Draws that an image takes from its random stream at a time; part of what a seed means."""
+_FREED = 31 << 20
+"""Bytes; the GNU allocator learns from blocks of up to 32 MiB."""
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Forward:
             if self.channels_last:
                 stack.enter_context(_weights_channels_last(self.model))
             if self.device.type == "cpu":
-                keep_freed_memory()
+                _keep_freed_memory()
             if self.precision in _HALVES:
                 stack.enter_context(torch.autocast(self.device.type, dtype=_HALVES[self.precision]))
             if not gradients:
@@ -173,6 +174,17 @@ def soft_votes(outputs: torch.Tensor, kind: str, beta: float) -> torch.Tensor:
     if beta == 1.0:
         return outputs
     return torch.softmax(beta * outputs.float().clamp_min(torch.finfo(torch.float32).tiny).log(), dim=1)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have the GNU allocator keep what layers free, up to 62 MB, instead of returning it to the system.
+
+    It keeps blocks up to the size of the largest that was freed so far, and twice that in all. Otherwise each page that comes
+    back costs a fault: up to a third of a small network's forward pass (measured). Other allocators lose nothing. For larger
+    activations there are the allocator's own environment variables (``docs/scaling.rst``).
+    """
+    torch.empty(_FREED, dtype=torch.uint8)
 
 
 def out_of_memory(exc: BaseException) -> bool:

@@ -46,11 +46,6 @@ def run(
     """
     threads = torch.get_num_threads() if forward.device.type == "cpu" else 1
     models = _models(forward.model, threads) if n_batches >= threads > 1 else [forward.model]
-    if len(models) == 1:
-        for batch in batches:
-            for part in _parts(forward, forward.model, batch, use):
-                then(part)
-        return
     line = _Line(batches, then)
 
     def work(model: nn.Module) -> None:
@@ -62,6 +57,9 @@ def run(
         finally:
             line.closed = True  # nothing is left, or something went wrong: the others need not go on
 
+    if len(models) == 1:
+        work(forward.model)
+        return
     with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
         workers = [pool.submit(work, model) for model in models]
         try:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from convexpoison.neural.allocator import keep_freed_memory
 from convexpoison.neural.smoothing.forward import Forward, out_of_memory
 from convexpoison.neural.smoothing.inputs import probe
 from convexpoison.neural.training.checkpoint import load_checkpoint, save_checkpoint
@@ -156,8 +155,6 @@ def fit(
     seed = seed_of(random_state)
     images, labels = _tensors(X, y)
     network.to(where)
-    if where.type == "cpu":
-        keep_freed_memory()
     found = n_outputs(network, images)
     if int(labels.max()) >= found:
         raise ValueError(
