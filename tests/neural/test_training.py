@@ -260,7 +260,7 @@ def test_half_a_checkpoint_is_never_seen(images, tmp_path, monkeypatch):
     def full(source, destination):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("convexpoison.files.os.replace", full)
+    monkeypatch.setattr("convexpoison._utils.files.os.replace", full)
     with pytest.raises(OSError, match="no space"):
         fit(linear(), Standard(), *few, Recipe(2), checkpoint=path)
     assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]

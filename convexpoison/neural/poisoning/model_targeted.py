@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from convexpoison.files import read_npz, write_npz
-from convexpoison.losses import FloatArray
+from convexpoison._utils.files import read_npz, write_npz
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.poisoning.candidates import Candidates, CandidateSet, Choice, PixelBox, Rows
 from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 from convexpoison.neural.smoothing.inputs import check_count

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convexpoison._utils.files import read_npz, write_npz
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.axes import BLUE, new_figure
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.files import read_npz, write_npz
-from convexpoison.losses import FloatArray
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from convexpoison import __version__
+from convexpoison._utils.files import read_npz, write_npz
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.axes import new_figure
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.files import read_npz, write_npz
-from convexpoison.losses import FloatArray
 
 _FORMAT = 1
 _ARRAYS = ("images", "labels", "base_images", "base_labels", "base_indices", "train_indices")

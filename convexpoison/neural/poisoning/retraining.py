@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.curves import plot_values
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.losses import FloatArray
 from convexpoison.neural.evaluation.distortion import pgd_distortion
 from convexpoison.neural.evaluation.evaluate import evaluate
 from convexpoison.neural.poisoning.result import PoisonResult

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from convexpoison.files import whole_file
+from convexpoison._utils.files import whole_file
 
 _FORMAT = "1"
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.training.victim import NeuralVictim
 
 
