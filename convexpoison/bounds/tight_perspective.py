@@ -10,7 +10,8 @@ m_i p_i`` and
 because f is concave for the logistic, squared hinge and squared losses. Both sides are homogeneous, the left one is linear
 in (U, a), and the right one is jointly concave: a tangent of f at any p is a linear row in (U, a, m). A linear program with
 rows for the tangents at its own last solutions converges to the least mass in a dozen steps, where column
-generation (:mod:`convexpoison.bounds.tight`) takes more and larger programs. Where the condition holds with equality, as it does unless points
+generation (:mod:`convexpoison.bounds.tight`) takes more and larger programs. Where the condition holds with
+equality, as it does unless points
 of the least possible pull are wanted, one point of each label with mass m is the attack.
 
 The bound is evaluated from the dual direction at every step and does not rest on any of this.
