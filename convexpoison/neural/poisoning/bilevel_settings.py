@@ -49,7 +49,7 @@ class BilevelSettings:
     shrink : float
         See :class:`convexpoison.neural.SoftRadius`.
     reinitialize_every : int
-        Outer epochs between initialisations of the network. The poison is evaluated before each of them.
+        Outer epochs between re-initialisations of the network, each preceded by an evaluation of the poison.
     warm_up : int
         Training steps after each initialisation, before the next step of the poison; 0 in PACD.
 

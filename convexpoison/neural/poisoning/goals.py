@@ -68,7 +68,7 @@ class NegatedCrossEntropy(Objective):
 
 @dataclass(frozen=True)
 class TargetClass:
-    """An attacked class: its test images are the target, its training images are changed.
+    """An attacked class: its clean images are the target, its training images are changed.
 
     Parameters
     ----------

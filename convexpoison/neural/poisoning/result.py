@@ -93,7 +93,7 @@ class PoisonResult(Shown):
         Raises
         ------
         ValueError
-            If the data are others.
+            If the data are not those of the attack.
         """
         images, labels = self._checked(X, y)
         images[self.base_indices], labels[self.base_indices] = self.images, self.labels

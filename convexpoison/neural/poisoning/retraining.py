@@ -176,7 +176,7 @@ def transfer(
 
 
 def _accuracy(network: torch.nn.Module, X: np.ndarray, y: np.ndarray) -> float:
-    """Compute the accuracy of the base network."""
+    """Compute the accuracy of the base network, in evaluation mode."""
     where = next(network.parameters()).device
     right = 0
     with torch.no_grad():

@@ -65,7 +65,7 @@ class Objective(ABC):
 
 @dataclass(frozen=True)
 class Standard(Objective):
-    """Cross-entropy on clean images."""
+    """Cross-entropy on the images without noise."""
 
     sigma: float = field(default=0.0, init=False)
 
@@ -204,7 +204,7 @@ class DataDependent(Objective):
     """An objective with a separate noise level for every image (DDRS, Algorithm 2: DS squared).
 
     Each epoch updates the sigma of each image by a few steps of gradient ascent on its soft radius.
-    :func:`convexpoison.neural.optimize_sigma` is the more accurate version for certification; here one step per epoch suffices.
+    :func:`convexpoison.neural.optimize_sigma` is the more accurate version for certification; the default here is one step per epoch.
 
     Parameters
     ----------
