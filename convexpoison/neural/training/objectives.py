@@ -204,7 +204,7 @@ class DataDependent(Objective):
     """An objective with a separate noise level for every image (DDRS, Algorithm 2: DS squared).
 
     Each epoch updates the sigma of each image by a few steps of gradient ascent on its soft radius.
-    :func:`convexpoison.neural.optimize_sigma` is the more accurate version for certification; the default here is one step per epoch.
+    :func:`convexpoison.neural.optimize_sigma` is more accurate, for certification; the default here is one step per epoch.
 
     Parameters
     ----------
