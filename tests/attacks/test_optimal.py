@@ -337,7 +337,7 @@ def test_unattainable_targets_are_refused_with_the_nearest(loss, digits):
     nearest = nearest_attainable(problem)
     assert nearest.distance(problem.target) < clean.distance(problem.target)
     there = Problem(victim, data, AddRows(problem.space), nearest)
-    assert np.isfinite((tight_bound if loss == "hinge" else perspective_bound)(there).mass)
+    assert np.isfinite((tight_bound(there) if loss == "hinge" else perspective_bound(TightProgram(there))).mass)
 
 
 def test_the_clean_model_needs_nothing(digits):
