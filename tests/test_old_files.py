@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import convexpoison as cp
-from convexpoison.cli import main
+from convexpoison.cli.commands import main
 
 FOLDER = Path(__file__).parent / "old_files"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
