@@ -25,7 +25,7 @@ goal = cp.goals.ErrorRate(1.0, X_val, y_val)  # as many errors as the budget all
 
 
 def poison(lam, **options):
-    """20 rows against a victim with this lambda, and the errors on the test rows without and with them."""
+    """Compute 20 rows against a victim with this lambda, and the errors on the test rows without and with them."""
     victim = cp.Victim("logistic", C=np.exp(-lam))
     common = {"space": digits.space, "method": "minimax", "max_points": 20, "batch_size": 10, "iterations": 20}
     found = cp.attack(goal, (X, y), victim=victim, **common, **options)
