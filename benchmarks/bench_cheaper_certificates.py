@@ -127,7 +127,9 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--n", type=int, nargs="+", default=[20_000, 100_000])
-    parser.add_argument("--tolerance", type=float, help="add a way: tolerated loss of radius, in units of sigma, for example 0.1")
+    parser.add_argument(
+        "--tolerance", type=float, help="add a way: tolerated loss of radius, in units of sigma, for example 0.1"
+    )
     parser.add_argument("--random-state", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -99,7 +99,7 @@ def attacked(lam: float, tune: str | None, hypergradient: str, iterations: int) 
 
 
 def bench_attack(lam: float, tune: str | None) -> dict[str, dict[str, float]]:
-    """Measure both at the paper's number of hyperiterations, and the shortest implicit attack with the objective of reverse mode."""
+    """Measure both at the paper's number of hyperiterations, and the shortest implicit attack as good as reverse mode."""
     out = {name: attacked(lam, tune, name, 100) for name in ("implicit", "reverse")}
     for iterations in (3, 5, 10, 20, 40, 70, 100):
         out["implicit, shorter"] = attacked(lam, tune, "implicit", iterations)

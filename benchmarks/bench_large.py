@@ -87,7 +87,9 @@ def step(case: str, loss: str, name: str, folder: Path) -> dict[str, Any]:
     else:
         stored = np.load(file)
         target = cp.LinearModel(stored["coef"], float(stored["intercept"]), (-1, 1))
-        facts = (attack if name == "attack" else bound)(target, (X, y), victim, fresh, MAX_POINTS.get((case, loss), 300))
+        facts = (attack if name == "attack" else bound)(
+            target, (X, y), victim, fresh, MAX_POINTS.get((case, loss), 300)
+        )
     facts |= {"seconds": perf_counter() - started, "cpu_seconds": process_time() - worked}
     return facts | {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
 

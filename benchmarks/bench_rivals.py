@@ -105,7 +105,7 @@ def kkt_case(problem: Problem) -> Case:
 
 
 def min_max_case(problem: Problem, k: int = 30) -> Case:
-    """Return the case of min-max. Plain: retraining from scratch, and a cvxpy program for each label to find the point of largest loss."""
+    """Return the case of min-max. Plain: retraining from scratch, and a cvxpy program a label for the point of largest loss."""
 
     def theirs() -> float:
         points, labels = [], []

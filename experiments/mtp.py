@@ -107,7 +107,7 @@ def accuracies(result: cp.AttackResult) -> list[float]:
 
 
 def induced_bounds(result: cp.AttackResult, r: Rows) -> tuple[float, float]:
-    """Return two bounds for the induced model: Theorem 2 at the models of a second run of Algorithm 1 (as in MTP), and the tight bound."""
+    """Return two bounds for the induced model: Theorem 2 along a second run of Algorithm 1 (as in MTP), and the tight one."""
     common = {"victim": result.victim, "space": r.space}
     budget = max(1, result.n_points)
     along = cp.lower_bound(result.model, r.train, method="theorem_2", max_points=budget, **common)

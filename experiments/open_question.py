@@ -66,7 +66,9 @@ def plot(table: list[dict[str, object]], path: str) -> None:
 def main() -> None:
     arguments = options(__doc__ or "")
     name, command = title("open_question", arguments)
-    words = [f"From {command}. The last column is the share of points that the attack could have saved on the model that it induced."]
+    words = [
+        f"From {command}. The last column is the share of points that the attack could have saved on the model that it induced."
+    ]
     table: list[dict[str, object]] = []
     for instance in instances(arguments.scale, arguments.only):
         table += rows(instance)

@@ -115,8 +115,10 @@ def table(
     description: str,
     *small: float,
 ) -> None:
-    """Write one of Tables 2 to 4: one objective, three kinds of data (``paper``: ACR and ACA in turn for each of them); ``small`` are the
-    sigmas of :func:`is_run`."""
+    """Write one of Tables 2 to 4: one objective, three kinds of data.
+
+    ``paper`` has ACR and ACA in turn for each of them; ``small`` are the sigmas of :func:`is_run`.
+    """
     arguments = parse(description)
     grid = [(d, s, kind) for d, s in paper if shown(arguments, d, s, *small) for kind in KINDS]
     jobs = [

@@ -61,8 +61,8 @@ def main() -> None:
         "points than the target does.",
         "",
         '"exact": the KKT residual is rounding. "approximate": integer numbers of points, or integer columns, do not '
-        "reproduce the target exactly; the difference, a proven upper bound on the maximum loss difference of the retrained victim to the target, "
-        "says by how much. The bound then holds for the target, and the points induce a model near it.",
+        "reproduce the target exactly; the difference, a proven upper bound on the maximum loss difference of the retrained "
+        "victim to the target, says by how much. The bound then holds for the target, and the points induce a model near it.",
     ]
     both = (makers(arguments.scale, arguments.only) for makers in (instances, integer_instances))
     for instance in chain.from_iterable(both):
