@@ -24,10 +24,10 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.data import TrainingData
-from convexpoison.difference import Question
-from convexpoison.losses import Hinge
-from convexpoison.maximum import answer
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.losses.base import Hinge
+from convexpoison.loss_difference.query import Question
+from convexpoison.loss_difference.solve import answer
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09

@@ -28,13 +28,13 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.ascent import Attacker, Pace, Place
+from convexpoison.attacks.base import Poison, Task
 from convexpoison.attacks.gradient import gradient
+from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
 from convexpoison.attacks.influence import influence
-from convexpoison.attacks.poison import Copies, poisoned
-from convexpoison.attacks.task import Poison, Task
-from convexpoison.data import TrainingData
-from convexpoison.hypergradients.at_optimum import Block
+from convexpoison.attacks.kkt_check import Copies, poisoned
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit.at_optimum import Block
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09

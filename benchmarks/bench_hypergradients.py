@@ -24,10 +24,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.minimax import minimax
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
-from convexpoison.hypergradients import ImplicitGradient, InnerProblem, OuterLoss, reverse_mode
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss, reverse_mode
 
 RESULTS = Path(__file__).parent / "results"
 T, ETA, N_POINTS, SEED = 150, 0.1, 17, 0

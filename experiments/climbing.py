@@ -16,8 +16,8 @@ import numpy as np
 from common import RESULTS, Instance, follow_the_leader, instances, options, title, write
 
 import convexpoison as cp
-from convexpoison.bounds import BoundProblem
-from convexpoison.data import TrainingData
+from convexpoison.bounds.bound import BoundProblem
+from convexpoison.data.training_data import TrainingData
 
 _STEPS = 10.0 ** -np.arange(1.0, 6.01, 0.5)
 # One target a loss is enough.

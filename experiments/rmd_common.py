@@ -15,9 +15,9 @@ from stand_in import dog_ship
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
+from convexpoison.attacks.base import Poison, Task
 from convexpoison.attacks.minimax import minimax
-from convexpoison.attacks.task import Poison, Task
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 
 BATCH = 17
 """Points optimised together (RMD, Appendix C.2)."""

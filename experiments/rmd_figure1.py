@@ -20,9 +20,9 @@ from rmd_common import options
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.minimax import minimax
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 
 BOX, LAMBDAS = 9.5, (-8.0, float(np.log(20)))
 SEED = 0

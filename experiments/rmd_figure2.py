@@ -177,7 +177,7 @@ Where we differ from it:
 - {training}
 - Steps are scaled (option `step="scaled"`), because RMD's rates belong to a scaling of the objective that it does not state.
   `exp(lambda)` weighs the regulariser against the *sum* of the losses, and the intercept is regularised
-  (`convexpoison/hypergradients/tuning.py` says why).
+  (`convexpoison/learners/implicit/tuning.py` says why).
 - Poison is added to the training rows, as in RMD's Eq. 1 (its Appendix D says "replaced"); shares are of the clean rows, so
   that 85 points are 16.6 %.
 """

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks.run import Outcome, Setting, Stop, replay
-from convexpoison.attacks.task import METHODS, Poison, Task, check_options
-from convexpoison.bounds import BoundProblem
-from convexpoison.data import TrainingData
-from convexpoison.model import LinearModel
+from convexpoison.attacks.base import METHODS, Poison, Task, check_options
+from convexpoison.attacks.evaluate import Outcome, Setting, Stop, replay
+from convexpoison.bounds.bound import BoundProblem
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.linear_model import LinearModel
 
 
 def carry_out(

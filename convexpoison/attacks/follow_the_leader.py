@@ -12,11 +12,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from convexpoison.attacks.run import Outcome, Recorder, Setting
-from convexpoison.bounds import BoundProblem
-from convexpoison.difference import Difference
+from convexpoison.attacks.evaluate import Outcome, Recorder, Setting
+from convexpoison.bounds.bound import BoundProblem
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.model import LinearModel
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.loss_difference.query import Difference
 
 
 def follow_the_leader(setting: Setting) -> Outcome:

@@ -15,8 +15,8 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from convexpoison.attacks.ascent import Attacker, Pace, Place, check_count
-from convexpoison.attacks.task import Poison, Status, Task
+from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
 
 
 def gradient(

@@ -9,7 +9,8 @@ copies of the point of label y, the gradient of the poisoned objective at the ta
 g that of the clean rows (those exactly on the margin count as without loss) and k the budget. Its norm is a convex function of
 the points: one cone program a split. The split itself is tried on a grid, and the best attack is kept.
 
-:func:`convexpoison.approximate.nearest_model` is the stronger version of the same idea, with the split and the rows on the margin
+:func:`convexpoison.attacks.nearest.nearest_model` is the stronger version of the same idea, with the split and the rows
+on the margin
 chosen too, and slices for smooth losses.
 """
 
@@ -27,13 +28,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from convexpoison.approximate.least_residual import LeastResidual
+from convexpoison._utils.types import FloatArray
+from convexpoison.attacks.base import Poison, Status, Task
 from convexpoison.attacks.conditions import inside
+from convexpoison.attacks.nearest_residual import LeastResidual
 from convexpoison.attacks.projection import Projection
-from convexpoison.attacks.task import Poison, Status, Task
+from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.errors import SolverError, optional_import
-from convexpoison.losses import FloatArray
-from convexpoison.mass.problem import MassProblem
 from convexpoison.targets.rows import appended, error_rate, is_whole
 
 Keep = Literal["distance", "residual", "error"]

@@ -3,9 +3,10 @@
 MTP asks whether there are more efficient attacks than its Algorithm 1, and the KKT attack of Koh et al. (2022) looks for two
 points that satisfy the stationarity condition with weights. Here the number of points itself is minimised:
 
-- hinge over a convex space: exactly, by a mixed-integer program (:mod:`convexpoison.attacks.integer_masses`);
-- smooth losses over a convex space: from the bound upwards (:mod:`convexpoison.attacks.curves`);
-- integer and one-hot columns: by generated points whose numbers are then made whole (:mod:`convexpoison.attacks.columns`).
+- hinge over a convex space: exactly, by a mixed-integer program (:mod:`convexpoison.attacks.optimal_integer`);
+- smooth losses over a convex space: from the bound upwards (:mod:`convexpoison.attacks.optimal_curves`);
+- integer and one-hot columns: by generated points whose numbers are then made whole
+  (:mod:`convexpoison.attacks.optimal_columns`).
 
 What is found is checked from the rows: the victim is retrained on them from nothing.
 """
@@ -20,18 +21,20 @@ from typing import Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks import columns, curves, integer_masses
-from convexpoison.attacks.poison import Copies, poisoned, residual
-from convexpoison.attacks.rounding import Rounding
-from convexpoison.clock import Clock
-from convexpoison.difference import Question
+from convexpoison._utils.deadline import Clock
+from convexpoison._utils.types import FloatArray
+from convexpoison.attacks import optimal_columns as columns
+from convexpoison.attacks import optimal_curves as curves
+from convexpoison.attacks import optimal_integer as integer_masses
+from convexpoison.attacks.kkt_check import Copies, poisoned, residual
+from convexpoison.attacks.optimal_rounding import Rounding
+from convexpoison.bounds.tight import tight_bound
+from convexpoison.bounds.tight_program import MassProblem, TightBound
 from convexpoison.errors import SolverError, SolverTimeoutError, UnattainableTargetError
-from convexpoison.losses import FloatArray
-from convexpoison.mass.problem import MassProblem, TightBound
-from convexpoison.mass.tight import tight_bound
-from convexpoison.maximum import answer
-from convexpoison.model import LinearModel
-from convexpoison.result import Reproduction
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.loss_difference.query import Question
+from convexpoison.loss_difference.solve import answer
+from convexpoison.results.attack_result import Reproduction
 
 Status = Literal["exact", "approximate", "time limit"]
 

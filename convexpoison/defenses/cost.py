@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.data import TrainingData
+from convexpoison._utils.integers import ROUNDING, whole_points
+from convexpoison._utils.types import FloatArray
+from convexpoison.adapters.read import read_scenario
+from convexpoison.bounds.tight_by_label import Point, least_mass_by_label
+from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.data.training_data import TrainingData
 from convexpoison.defenses.filters import Filter
-from convexpoison.difference import Question
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.door import read_scenario
-from convexpoison.losses import FloatArray
-from convexpoison.mass.by_label import Point, least_mass_by_label
-from convexpoison.mass.problem import MassProblem
-from convexpoison.maximum import answer
-from convexpoison.model import LinearModel
-from convexpoison.spaces import Space
-from convexpoison.victim import Victim
-from convexpoison.whole import ROUNDING, whole_points
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
+from convexpoison.loss_difference.query import Question
+from convexpoison.loss_difference.solve import answer
+from convexpoison.spaces.space import Space
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ Section 3) drop the rows of each class that are anomalous: too far from the clas
 between the two means (*slab*). The means and thresholds are those of the rows given, clean ones, so that poison cannot move the
 filter.
 
-Both filters ask something else of each class. A :class:`~convexpoison.spaces.Space` is one set for both labels; so a filter gives
+Both filters ask something else of each class. A :class:`~convexpoison.spaces.space.Space` is one set for both labels; so
+a filter gives
 one space a label (:meth:`Filter.space`), a space that holds both (:meth:`Filter.enclosing`), and
 :func:`convexpoison.defenses.filter_cost` finds the least mass with each label in its own space.
 """
@@ -18,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexpoison.data import Classes, TrainingData, check_rows, sign_labels
-from convexpoison.losses import FloatArray
-from convexpoison.space_parts import Ball, Slab
-from convexpoison.spaces import Space
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import Classes, TrainingData, check_rows, sign_labels
+from convexpoison.spaces.parts import Ball, Slab
+from convexpoison.spaces.space import Space
 
 PERCENTILE = 90.0
 """Koh et al. keep the rows within the 90th percentile of their class's distances."""

@@ -1,5 +1,1 @@
-"""Backends that answer the maximum-loss-difference question, chosen by declared capability."""
-
-from convexpoison.solvers.base import Backend, Capabilities, backend, choose, names
-
-__all__ = ["Backend", "Capabilities", "backend", "choose", "names"]
+"""Solvers of linear, mixed-integer and conic programs, with their capabilities as data."""

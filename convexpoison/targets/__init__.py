@@ -6,9 +6,9 @@
 - :func:`least_mass`: the model that reaches a goal with the fewest points that a search finds.
 """
 
+from convexpoison.attacks.fewest_points_result import LeastMassTarget, least_mass
 from convexpoison.targets.cheapest import cheapest
 from convexpoison.targets.label_flip import COPIES, QUANTILES, Candidate, label_flip, label_flips
-from convexpoison.targets.least_mass import LeastMassTarget, least_mass
 from convexpoison.targets.subpopulations import (
     Subpopulation,
     best_classified,

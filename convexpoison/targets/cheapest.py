@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from convexpoison.clock import Clock
-from convexpoison.door import read_scenario
+from convexpoison._utils.deadline import Clock
+from convexpoison.adapters.read import read_scenario
+from convexpoison.bounds.tight import tight_bound
+from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.errors import SolverError
-from convexpoison.mass.problem import MassProblem
-from convexpoison.mass.tight import tight_bound
-from convexpoison.spaces import Space
+from convexpoison.learners.victim import Victim
+from convexpoison.spaces.space import Space
 from convexpoison.targets.label_flip import Candidate
-from convexpoison.victim import Victim
 
 AnyTarget = TypeVar("AnyTarget")
 
@@ -27,7 +27,7 @@ def cheapest(
     space: Space | None = None,
     time_limit_s: float | None = None,
 ) -> AnyTarget:
-    """The candidate of least mass (:func:`convexpoison.mass.tight.tight_bound`): what it costs, and not its clean loss.
+    """The candidate of least mass (:func:`convexpoison.bounds.tight.tight_bound`): what it costs, and not its clean loss.
 
     Parameters
     ----------

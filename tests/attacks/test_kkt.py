@@ -10,11 +10,11 @@ import pytest
 from scipy.optimize import minimize
 
 import convexpoison as cp
-from convexpoison.approximate import nearest_model
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.kkt import kkt, splits, start
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
-from convexpoison.mass.problem import MassProblem
+from convexpoison.attacks.nearest import nearest_model
+from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.data.training_data import TrainingData
 
 SMOOTH = ("logistic", "squared_hinge")
 VICTIMS = [

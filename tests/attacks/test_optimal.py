@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 import convexpoison as cp
+from convexpoison.attacks.kkt_check import Copies, residual
 from convexpoison.attacks.optimal import nearest_attainable, optimal, tolerance
-from convexpoison.attacks.poison import Copies, residual
-from convexpoison.data import TrainingData
+from convexpoison.bounds.tight import tight_bound
+from convexpoison.bounds.tight_perspective import Relaxation, kinds_of, perspective_bound
+from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.mass.perspective import Relaxation, kinds_of, perspective_bound
-from convexpoison.mass.problem import MassProblem
-from convexpoison.mass.tight import tight_bound
 from convexpoison.solvers import highs
 
 

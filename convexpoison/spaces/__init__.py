@@ -1,0 +1,1 @@
+"""Where an added row may lie."""
