@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convexpoison._utils.moved import install
+
 if TYPE_CHECKING:
     from convexpoison import datasets, defenses, goals, sweeps, targets
     from convexpoison.api import attack, lower_bound, max_loss_difference
@@ -98,3 +100,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+install()

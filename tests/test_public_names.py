@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from convexpoison._utils.moved import MOVED
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     path
@@ -31,12 +33,6 @@ NAMES = {
     "convexpoison.datasets.images": "load_images",
     "convexpoison.defenses": "Filter FilterCost PERCENTILE filter_cost slab sphere",
     "convexpoison.sweeps": "Record SweepResult load",
-    "convexpoison.approximate": """
-        ApproximateBound NearestModel ball_bound close_attack eps_close_bound nearest_model""",
-    "convexpoison.hypergradients": """
-        Hypergradient ImplicitGradient InnerProblem OuterLoss SmoothHinge State Tune largest_rate make_tuning reverse_mode
-        solve_inner tuned_victim""",
-    "convexpoison.solvers": "Backend Capabilities backend choose names",
     "convexpoison.neural": """
         BilevelSettings Certification CertifiedAccuracy DataDependent Distortion Evaluation GaussianAugmentation Hypergradient
         ImageBall LinearAttack LinearTheory Macer MemoryCertification MemoryClassifier ModelTargetedPoison NeuralVictim PixelBox
@@ -45,16 +41,25 @@ NAMES = {
         evaluate fit flipped make_network model_targeted one_dimension optimize_sigma pgd_distortion random_flips retrain
         retrained_accuracies reverse_mode train_full_batch transfer two_gaussians""",
     # What CONTRIBUTING.md extends, and modules that pages name.
-    "convexpoison.losses": "LOSSES Loss",
-    "convexpoison.model": "LinearModel",
     "convexpoison.spaces": "Space",
-    "convexpoison.victim": "Victim",
+    "convexpoison.threats": "AddRows Threat",
+    "convexpoison.learners.losses.base": "LOSSES Loss",
+    "convexpoison.learners.linear_model": "LinearModel",
+    "convexpoison.learners.victim": "Victim",
+    "convexpoison.learners.implicit": """
+        Hypergradient ImplicitGradient InnerProblem OuterLoss SmoothHinge State Tune largest_rate make_tuning reverse_mode
+        solve_inner tuned_victim""",
+    "convexpoison.bounds.near_target": "ApproximateBound ball_bound eps_close_bound",
+    "convexpoison.attacks.nearest": "NearestModel close_attack nearest_model",
+    "convexpoison.attacks.base": "METHODS Method",
+    "convexpoison.poison": "Poison",
+    "convexpoison.problem": "Problem",
+    "convexpoison.loss_difference.backends": "backend choose names",
+    "convexpoison.loss_difference.backend": "Backend Capabilities",
+    "convexpoison.solvers.base": "NAMES Solver",
     "convexpoison.errors": "optional_import",
-    "convexpoison.attacks.task": "METHODS Method Poison",
     "convexpoison.attacks.follow_the_leader": "follow_the_leader",
-    "convexpoison.goal_bounds.barrier": "Barrier",
     "convexpoison.datasets.files": "known_file",
-    "convexpoison.solvers.linear_backend": "ConvexCapabilities LinearBackend",
     "convexpoison.solvers.linear_program": "Solution empty",
     "convexpoison.sweeps.recipes": "GOALS MODELS",
     "convexpoison.cli.commands": "main",
@@ -68,6 +73,16 @@ def test_a_public_name_is_found(module, name):
     if module == "convexpoison.neural":
         pytest.importorskip("safetensors.torch", reason="torch or safetensors is not installed (extra 'neural')")
     assert getattr(import_module(module), name) is not None
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in MOVED.items() for name in names])
+def test_a_name_that_has_moved_is_found_where_it_was(module, name):
+    with pytest.deprecated_call(match=rf"{name} is convexpoison\."):
+        found = getattr(import_module(module), name)
+    home, _, new = MOVED[module][name].rpartition(".")
+    assert found is getattr(import_module(f"convexpoison.{home}"), new)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = import_module(module).nothing
 
 
 @pytest.mark.parametrize("module", LISTED)
