@@ -1,4 +1,4 @@
-"""Empirical robustness: the least l2 distortion with which projected gradient descent fools the smoothed classifier."""
+"""Empirical robustness: the least l2 distortion with which projected gradient descent changes the smoothed prediction."""
 
 from __future__ import annotations
 
