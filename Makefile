@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install -c const
 RECIPE := pyproject.toml constraints.txt
 
 # The front door, the solvers, the exact training and the proofs: the convex core without what takes longest.
-CORE := tests/test_*.py tests/mass tests/proofs tests/solvers tests/training
+CORE := tests/test_*.py tests/bounds tests/certificates tests/learners tests/loss_difference tests/numerics tests/solvers
 
 .PHONY: demo test test-plain test-minimum lint format docs bench clean
 .DELETE_ON_ERROR:

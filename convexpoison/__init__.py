@@ -3,12 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convexpoison._utils.moved import install
+
 if TYPE_CHECKING:
     from convexpoison import datasets, defenses, goals, sweeps, targets
-    from convexpoison.api import attack, lower_bound
-    from convexpoison.audit import PoisoningAudit
-    from convexpoison.bounds import Bound
-    from convexpoison.difference import Difference
+    from convexpoison.api import attack, lower_bound, max_loss_difference
+    from convexpoison.bounds.bound import Bound
+    from convexpoison.bounds.goal import certified_robustness
+    from convexpoison.bounds.robustness import robustness_curve
+    from convexpoison.certificates.target import Certificate, certify
     from convexpoison.errors import (
         GoalNotReachedError,
         MissingDependencyError,
@@ -16,35 +19,33 @@ if TYPE_CHECKING:
         SolverTimeoutError,
         UnattainableTargetError,
     )
-    from convexpoison.goal_bounds.bounds import certified_robustness
-    from convexpoison.goal_bounds.robustness import robustness_curve
-    from convexpoison.maximum import max_loss_difference
-    from convexpoison.model import LinearModel
-    from convexpoison.proofs.certificate import Certificate, certify
+    from convexpoison.learners.linear_model import LinearModel
+    from convexpoison.learners.victim import Victim
+    from convexpoison.loss_difference.query import Difference
     from convexpoison.reports.write import report
-    from convexpoison.result import AttackResult
-    from convexpoison.spaces import Space
+    from convexpoison.results.attack_result import AttackResult
+    from convexpoison.sklearn import PoisoningAudit
+    from convexpoison.spaces.space import Space
     from convexpoison.sweeps.run import sweep
-    from convexpoison.victim import Victim
 
 __version__ = "0.1.0"
 
 # Public name -> module that holds it (None: the name is a module). Loaded on first use, so that the import is quick.
 _HOMES: dict[str, str | None] = {
     "attack": "api",
-    "PoisoningAudit": "audit",
+    "PoisoningAudit": "sklearn",
     "lower_bound": "api",
-    "max_loss_difference": "maximum",
-    "AttackResult": "result",
-    "Bound": "bounds",
-    "Certificate": "proofs.certificate",
-    "certify": "proofs.certificate",
-    "certified_robustness": "goal_bounds.bounds",
-    "robustness_curve": "goal_bounds.robustness",
-    "Difference": "difference",
-    "LinearModel": "model",
-    "Space": "spaces",
-    "Victim": "victim",
+    "max_loss_difference": "api",
+    "AttackResult": "results.attack_result",
+    "Bound": "bounds.bound",
+    "Certificate": "certificates.target",
+    "certify": "certificates.target",
+    "certified_robustness": "bounds.goal",
+    "robustness_curve": "bounds.robustness",
+    "Difference": "loss_difference.query",
+    "LinearModel": "learners.linear_model",
+    "Space": "spaces.space",
+    "Victim": "learners.victim",
     "report": "reports.write",
     "sweep": "sweeps.run",
     "MissingDependencyError": "errors",
@@ -99,3 +100,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+install()

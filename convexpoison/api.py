@@ -9,22 +9,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from convexpoison.approximate import ball_bound, eps_close_bound
+from convexpoison.adapters.estimators import as_model
+from convexpoison.adapters.read import Scenario, read_scenario
+from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, Task, takes
 from convexpoison.attacks.carry_out import carry_out
+from convexpoison.attacks.evaluate import Outcome, Setting, Stop, bound_time_limit, check_stop, replay
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.attacks.run import Outcome, Setting, Stop, bound_time_limit, replay
-from convexpoison.attacks.task import METHODS, USUAL_FOR_GOALS, Task, takes
-from convexpoison.bounds import BoundProblem, LowerBound
-from convexpoison.door import Scenario, check_stop, read_scenario
+from convexpoison.bounds.bound import LowerBound
+from convexpoison.bounds.convergence import guarantee
+from convexpoison.bounds.goal import goal_bound
+from convexpoison.bounds.near_target import ball_bound, eps_close_bound
+from convexpoison.bounds.target import certify_tight, has_tight_bound, tight_target_bound
+from convexpoison.bounds.theorem2 import theorem_2_bound
+from convexpoison.bounds.tight import tight_bound
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.goal_bounds.bounds import goal_bound
 from convexpoison.goals import Flip, Goal, Misclassify
-from convexpoison.guarantee import guarantee
-from convexpoison.mass.tight import tight_bound
-from convexpoison.model import LinearModel
-from convexpoison.result import AttackResult, provenance
-from convexpoison.spaces import Space
-from convexpoison.victim import Victim
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.victim import Victim
+from convexpoison.loss_difference.query import Difference, Question
+from convexpoison.loss_difference.solve import answer, check
+from convexpoison.problem import Problem
+from convexpoison.results.attack_result import AttackResult, provenance
+from convexpoison.spaces.space import Space
 
 DEFAULT_EPS = 0.1
 """Closeness at which an attack stops when nothing else was asked for: MTP's choice for MNIST, in units of the loss."""
@@ -75,11 +82,12 @@ def attack(
         - "optimal": the least number of points that reproduces the target itself (:mod:`convexpoison.attacks.optimal`); eps,
           max_points, goal and copies do not apply;
         - "nearest": the model nearest to the target that ``max_points`` points induce, or the fewest points found that
-          induce a model ``eps``-close to it (:mod:`convexpoison.approximate`);
+          induce a model ``eps``-close to it (:mod:`convexpoison.bounds`);
         - "kkt": the KKT attack of Koh et al. (:mod:`convexpoison.attacks.kkt`).
 
         For a goal, the default is "least_mass": the cheapest model that reaches it, as far as a search finds it, and the points
-        that it costs (:func:`convexpoison.targets.least_mass`). With a budget of ``max_points``: "label_flip", "min_max",
+        that it costs (:func:`convexpoison.targets.least_mass`). With a budget of ``max_points``: "label_flip",
+        "min_max",
         "gradient", "influence", "minimax" (modules of :mod:`convexpoison.attacks` of these names). The points stop where the
         goal is reached; ``target`` of the result is the model that they induce.
     validation : pair (X, y), optional
@@ -153,14 +161,14 @@ def attack(
         s = scenario
         task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
         problem, outcome, poison = carry_out(method, task, options, test, solver, bound_limit)
-        result = _result(scenario, problem, outcome, None, time_limit_s)
+        result = _result(scenario, problem, outcome, None, time_limit_s, solver)
         return replace(result, info=poison.info, note="; ".join(filter(None, (poison.note, result.note))))
     if options or validation is not None:
         given = ", ".join([*options, *(["validation"] if validation is not None else [])])
         raise TypeError(f"method={method!r} does not take {given}")
     stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
-    setting = Setting(scenario.problem, stop, copies, test, progress, bound_limit)
-    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s)
+    setting = Setting(scenario.problem, stop, solver, copies, test, progress, bound_limit)
+    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s, solver)
 
 
 def _stop(
@@ -223,25 +231,25 @@ def _optimal(setting: Setting) -> Outcome:
 
     problem, limit = setting.problem, setting.stop.time_limit_s
     with threadpool_limits(1, user_api="blas"):
-        bound = tight_bound(problem.mass, time_limit_s=limit)
-        found = optimal(problem.mass, time_limit_s=limit, bound=bound)
+        bound = tight_bound(problem, time_limit_s=limit)
+        found = optimal(problem, time_limit_s=limit, bound=bound)
         poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
-        proven = problem.proven(bound)
+        proven = certify_tight(problem, bound)
         least = found.status == "exact" and found.n_points <= proven.n_points
         outcome = replay(setting, poison, found.status, proven)
         return replace(outcome, reproduction=replace(found.reproduction, proven_least=least))
 
 
 def _nearest(setting: Setting) -> Outcome:
-    from convexpoison.approximate import close_attack, nearest_model
+    from convexpoison.attacks.nearest import close_attack, nearest_model
 
-    mass, stop = setting.problem.mass, setting.stop
+    problem, stop = setting.problem, setting.stop
     assert stop.max_points is not None
     with threadpool_limits(1, user_api="blas"):
         if stop.eps is None:
-            found = nearest_model(mass, stop.max_points)
+            found = nearest_model(problem, stop.max_points)
         else:
-            found = close_attack(mass, stop.eps, max_points=stop.max_points)
+            found = close_attack(problem, stop.eps, max_points=stop.max_points)
         poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
         close = stop.eps is not None and found.difference.upper <= stop.eps
         return replay(setting, poison, "close" if close else "budget")
@@ -284,7 +292,7 @@ def lower_bound(
         that was fitted to a tolerance.
     method : {"tight", "theorem_2"}
         "tight": the supremum of Theorem 2 of MTP, which is the least mass of points that reproduces the target, by
-        linear programming (:mod:`convexpoison.mass.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
+        linear programming (:mod:`convexpoison.bounds.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
         through, and in their directions. A space with constraints of your own takes the second way.
     max_points : int, optional
         For "theorem_2": length of the run; a shorter run is a weaker bound, not a wrong one.
@@ -335,20 +343,20 @@ def lower_bound(
     check_stop(stop, 1)
     with threadpool_limits(1, user_api="blas"):
         if eps is not None:
-            return eps_close_bound(problem.mass, eps, time_limit_s=time_limit_s)
+            return eps_close_bound(problem, eps, time_limit_s=time_limit_s)
         if delta is not None:
-            return ball_bound(problem.mass, delta, time_limit_s=time_limit_s)
-        if method == "tight" and problem.has_tight_bound:
-            return problem.tight(time_limit_s)
+            return ball_bound(problem, delta, time_limit_s=time_limit_s)
+        if method == "tight" and has_tight_bound(problem):
+            return tight_target_bound(problem, time_limit_s)
     try:
-        return follow_the_leader(Setting(problem, stop, 1, None, progress, 0.0)).bound
+        return follow_the_leader(Setting(problem, stop, solver, 1, None, progress, 0.0)).bound
     except UnattainableTargetError:
         clean = problem.victim.trainer(problem.data).model
-        return problem.along([clean, problem.target.between(clean, 0.01)])
+        return theorem_2_bound(problem, [clean, problem.target.between(clean, 0.01)], solver=solver)
 
 
 def _result(
-    scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: float | None, time_limit_s: float | None
+    scenario: Scenario, bounds: Problem, outcome: Outcome, eps: float | None, time_limit_s: float | None, solver: str
 ) -> AttackResult:
     run = outcome.run
     d, n = bounds.data.n_features, outcome.n_steps
@@ -378,5 +386,48 @@ def _result(
         original_points=original,
         note=note,
         seconds=outcome.seconds,
-        provenance=provenance(solver=run.difference.solver if run.difference is not None else bounds.solver),
+        provenance=provenance(solver=run.difference.solver if run.difference is not None else solver),
     )
+
+
+def max_loss_difference(
+    model: LinearModel | tuple[object, object] | object,
+    reference: LinearModel | tuple[object, object] | object,
+    space: Space,
+    *,
+    loss: str | Loss = "hinge",
+    solver: str = "auto",
+    time_limit_s: float | None = None,
+) -> Difference:
+    """The largest loss difference of two models over a space (MTP, Definition 1).
+
+    Parameters
+    ----------
+    model, reference : LinearModel, fitted scikit-learn estimator, or pair (coef, intercept)
+    space : Space
+    loss : str or Loss
+    solver : {"auto", "polygon", "highs", "gurobi", "cvxpy"}
+        "auto" takes the first backend that can answer, in that order, Gurobi left out.
+    time_limit_s : float, optional
+        Seconds for the solver.
+
+    Returns
+    -------
+    Difference
+
+    Raises
+    ------
+    ValueError
+        Dimensions that differ, an unknown solver, a solver that cannot answer this question.
+    SolverError, SolverTimeoutError
+        If the solver has no point to offer.
+
+    Examples
+    --------
+    >>> import convexpoison as cp
+    >>> cp.max_loss_difference(([1.0, 0.0], 0.0), ([0.0, 1.0], 0.0), cp.Space.box(0, 1, 2)).value
+    1.0
+    """
+    question = Question(get_loss(loss), as_model(model), as_model(reference), space)
+    check(question)
+    return answer(question, solver=solver, time_limit_s=time_limit_s)

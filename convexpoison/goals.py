@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.data import TrainingData, check_rows, sign_labels
-from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import TrainingData, check_rows, sign_labels
+from convexpoison.learners.linear_model import LinearModel
 
 Goal = Callable[[LinearModel], bool]
 

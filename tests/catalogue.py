@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.difference import Question
-from convexpoison.losses import get_loss
-from convexpoison.model import LinearModel
-from convexpoison.spaces import Space
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.losses.base import get_loss
+from convexpoison.loss_difference.query import Question
+from convexpoison.spaces.space import Space
 
 INF = np.inf
 UNIT_2 = Space.box(0, 1, 2)

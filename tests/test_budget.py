@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import convexpoison as cp
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 from convexpoison.datasets import Dataset
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.05)

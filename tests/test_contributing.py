@@ -17,13 +17,14 @@ import yaml
 from click.testing import CliRunner
 
 import convexpoison as cp
-from convexpoison.attacks.task import METHODS
+from convexpoison.attacks.base import METHODS
 from convexpoison.cli.commands import main
 from convexpoison.datasets import SOURCES, Dataset
-from convexpoison.difference import Question
-from convexpoison.losses import LOSSES, Hinge
-from convexpoison.maximum import answer
-from convexpoison.solvers import backend, base
+from convexpoison.learners.losses.base import LOSSES, Hinge
+from convexpoison.loss_difference import backends
+from convexpoison.loss_difference.backends import backend
+from convexpoison.loss_difference.query import Question
+from convexpoison.loss_difference.solve import answer
 from convexpoison.sweeps.recipes import MODELS
 from tests.catalogue import CATALOGUE
 
@@ -117,7 +118,7 @@ def test_a_kind_of_space(follow: Callable[..., Any], rng: np.random.Generator) -
 
 def test_a_backend(follow: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     follow("Adding a backend", "convexpoison.solvers.simplex")
-    monkeypatch.setattr(base, "_MODULES", (*base._MODULES, "simplex"))
+    monkeypatch.setattr(backends, "_NAMES", (*backends._NAMES, "simplex"))
     able = [known for known in CATALOGUE if not backend("simplex").capabilities.missing(known.question)]
     assert len(able) > 5
     for known in able:

@@ -20,7 +20,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PAGES = sorted(
     path.relative_to(DOCS).with_suffix("").as_posix() for path in [*DOCS.glob("*.rst"), *DOCS.glob("papers/*.rst")]
 )
-MODULES = ("", ".approximate", ".defenses", ".solvers")
+MODULES = ("", ".defenses")
 
 
 def toctree(page: str) -> list[str]:

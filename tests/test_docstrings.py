@@ -40,4 +40,8 @@ def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_front_door_has_examples() -> None:
-    assert {"convexpoison.api", "convexpoison.maximum", "convexpoison.spaces", "convexpoison.victim"} <= set(MODULES)
+    assert {
+        "convexpoison.api",
+        "convexpoison.spaces.space",
+        "convexpoison.learners.victim",
+    } <= set(MODULES)

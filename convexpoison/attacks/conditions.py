@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.solvers.linear_program import space_rows
-from convexpoison.spaces import Space
+from convexpoison.spaces.space import Space
 
 
 def inside(cp: Any, space: Space, x: Any) -> list[Any]:

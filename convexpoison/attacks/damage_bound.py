@@ -15,11 +15,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convexpoison.data import TrainingData
-from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
-from convexpoison.proofs.intervals import Interval, dot, exp, product
-from convexpoison.victim import Victim
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
+from convexpoison.numerics.intervals import Interval, dot, exp, product
 
 
 def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_points: int, max_loss: float) -> float:

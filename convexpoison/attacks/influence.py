@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from convexpoison.attacks.ascent import Attacker, Pace, Place, check_count
-from convexpoison.attacks.task import Poison, Status, Task
-from convexpoison.hypergradients.smooth_hinge import SmoothHinge
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
+from convexpoison.attacks.base import Task
+from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.learners.losses.smooth_hinge import SmoothHinge
+from convexpoison.poison import Poison, Status
 
 
 def influence(

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from convexpoison._utils.types import FloatArray
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.projection import Projection, roundings
-from convexpoison.attacks.task import Poison, Task
-from convexpoison.data import TrainingData
-from convexpoison.losses import FloatArray
+from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 
 Choice = Literal["random", "nearest", "farthest", "lowest_margin", "subpopulation"]
 _Keys = Callable[[FloatArray, FloatArray, np.random.Generator], FloatArray]

@@ -20,16 +20,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from convexpoison._utils.types import FloatArray
+from convexpoison.adapters.estimators import as_model
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
-from convexpoison.attacks.task import Poison, Status, Task
-from convexpoison.difference import Difference, Question
-from convexpoison.estimators import as_model
-from convexpoison.losses import FloatArray
-from convexpoison.maximum import answer
-from convexpoison.model import LinearModel
-from convexpoison.spaces import Space
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.trainers import Trainer
+from convexpoison.loss_difference.query import Difference, Question
+from convexpoison.loss_difference.solve import answer
+from convexpoison.poison import Poison, Status
+from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import appended
-from convexpoison.training import Trainer
 
 _RECENT = 256
 """Models, of the last quarter of the run, whose mean is tried for the bound."""

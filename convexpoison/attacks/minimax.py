@@ -3,8 +3,8 @@
 Carnerero-Cano, Munoz-Gonzalez, Spencer and Lupu (2021), RMD in the following, Eq. 1: ``min over lambda, max over the points`` of
 the mean loss on trusted validation rows, at the model that the victim learns from clean rows and poison with the
 regularisation lambda. Points by projected ascent, lambda by projected descent (Eq. 2), in turn (its Appendix C), in batches of
-points; labels are fixed from the start. How lambda relates to a :class:`~convexpoison.victim.Victim` is written in
-:mod:`convexpoison.hypergradients.tuning`.
+points; labels are fixed from the start. How lambda relates to a :class:`~convexpoison.learners.victim.Victim` is written in
+:mod:`convexpoison.learners.implicit.tuning`.
 
 Approximate: descent and ascent find a saddle point at best, and nothing bounds how far from the best it is.
 """
@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from convexpoison.attacks.clones import Clones
+from convexpoison.attacks.base import Task
+from convexpoison.attacks.initial_points import Clones
 from convexpoison.attacks.minimax_game import Batch, Game, Pace
-from convexpoison.attacks.task import Poison, Status, Task
-from convexpoison.hypergradients.smooth_hinge import SmoothHinge
-from convexpoison.hypergradients.tuning import tuned_victim
-from convexpoison.losses import Hinge
-from convexpoison.victim import Victim
+from convexpoison.learners.implicit.tuning import tuned_victim
+from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.smooth_hinge import SmoothHinge
+from convexpoison.learners.victim import Victim
+from convexpoison.poison import Poison, Status
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""
@@ -58,7 +59,7 @@ def minimax(
     task : Task
         ``rows`` are the defender's validation rows; the whole budget is used, whatever the goal
         (:func:`convexpoison.attack` then keeps the first points that reach it). The hinge is differentiated, and trained
-        with, in its smooth form (:class:`~convexpoison.hypergradients.SmoothHinge`).
+        with, in its smooth form (:class:`~convexpoison.learners.implicit.SmoothHinge`).
     tune : {"l2", "per_class", "per_feature"} or None
         What the defender tunes: one lambda, one for each class, one for each feature; None: nothing (lambda is fixed).
     lambda_range : pair of floats

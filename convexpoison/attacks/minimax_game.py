@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convexpoison._utils.deadline import Clock
+from convexpoison._utils.types import FloatArray
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.projection import Projection
-from convexpoison.attacks.task import Task
-from convexpoison.clock import Clock
-from convexpoison.data import TrainingData
-from convexpoison.hypergradients.implicit import ImplicitGradient
-from convexpoison.hypergradients.problem import Hypergradient, InnerProblem, OuterLoss
-from convexpoison.hypergradients.reverse_mode import reverse_mode
-from convexpoison.losses import FloatArray
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit.implicit_gradient import ImplicitGradient
+from convexpoison.learners.implicit.problem import Hypergradient, InnerProblem, OuterLoss
+from convexpoison.learners.implicit.reverse_mode import reverse_mode
 
 _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""

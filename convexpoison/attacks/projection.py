@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.errors import optional_import
-from convexpoison.losses import FloatArray
 from convexpoison.solvers.linear_program import space_rows
-from convexpoison.space_parts import Ball, OneHot, Slab
-from convexpoison.spaces import Space
+from convexpoison.spaces.parts import Ball, OneHot, Slab
+from convexpoison.spaces.space import Space
 
 _CYCLES = 2000
 _STILL = 1e-13

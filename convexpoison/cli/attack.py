@@ -10,7 +10,7 @@ import click
 
 from convexpoison.api import TOWARDS_A_MODEL
 from convexpoison.api import attack as attack_function
-from convexpoison.attacks.task import METHODS
+from convexpoison.attacks.base import METHODS
 from convexpoison.cli.input import Task, load_task
 from convexpoison.cli.options import (
     INTERRUPTED,

@@ -31,14 +31,14 @@ def info(licences: bool, as_json: bool) -> None:
     from convexpoison import datasets
     from convexpoison.datasets.files import ENVIRONMENT_VARIABLE
     from convexpoison.datasets.images import available as images_available
-    from convexpoison.solvers import base
+    from convexpoison.loss_difference import backends
 
     facts: dict[str, Any] = {
         "convexpoison": _version("convexpoison"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {package: _version(package) for group in _PACKAGES.values() for package in group},
-        "solvers": {name: _solver(base.backend(name), licences) for name in base.names()},
+        "solvers": {name: _solver(backends.backend(name), licences) for name in backends.names()},
         "data_folder": os.environ.get(ENVIRONMENT_VARIABLE),
         "data": dict(datasets.available()),
         "images": dict(images_available()),

@@ -10,8 +10,8 @@ import click
 
 from convexpoison.cli.objects import is_object, load_target
 from convexpoison.cli.rows import read_rows
-from convexpoison.spaces import Space
-from convexpoison.victim import Victim
+from convexpoison.learners.victim import Victim
+from convexpoison.spaces.space import Space
 
 DEFAULT_C_R = 0.09
 """The value of Suya et al. (2021) for MNIST and Adult."""

@@ -12,9 +12,9 @@ import click
 from convexpoison.cli.input import Task
 
 if TYPE_CHECKING:
-    from convexpoison.proofs.claim import Claim
-    from convexpoison.proofs.verdict import Verdict
-    from convexpoison.result import AttackResult
+    from convexpoison.certificates.base import Claim
+    from convexpoison.certificates.verification import Verdict
+    from convexpoison.results.attack_result import AttackResult
 
 Signed = TypeVar("Signed", bound=Any)
 COMMAND_LINE = "convexpoison.command_line"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison import files
+from convexpoison._utils import files
 from convexpoison.errors import optional_import
 
 _CSR = ("data", "indices", "indptr", "shape")

@@ -13,8 +13,8 @@ from convexpoison.cli.output import print_json, report_verdict
 from convexpoison.cli.rows import read_weighted_rows
 
 if TYPE_CHECKING:
-    from convexpoison.proofs.claim import Claim
-    from convexpoison.proofs.verdict import Verdict
+    from convexpoison.certificates.base import Claim
+    from convexpoison.certificates.verification import Verdict
 
 
 @click.command(epilog="Exit status: 0 all claims hold; 1 a claim does not hold; 2 bad input; 130 after Ctrl-C.")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from convexpoison._utils.files import Arrays, read_npz
 from convexpoison.datasets.files import (
     Home,
     adult_texts,
@@ -23,8 +24,7 @@ from convexpoison.datasets.files import (
     not_found,
     read_images,
 )
-from convexpoison.files import Arrays, read_npz
-from convexpoison.spaces import Space
+from convexpoison.spaces.space import Space
 
 _DOGFISH = tuple(f"dogfish_900_300_inception_features_{part}.npz" for part in ("train", "test"))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 
 Rows = list[list[str]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convexpoison.files import Arrays, read_npz
+from convexpoison._utils.files import Arrays, read_npz
 
 ENVIRONMENT_VARIABLE = "CONVEXPOISON_DATA"
 Home = str | os.PathLike[str] | None

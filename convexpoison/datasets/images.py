@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convexpoison._utils.files import Arrays, read_npz
 from convexpoison.datasets.files import Home, known_file, locate, not_found, read_images
-from convexpoison.files import Arrays, read_npz
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 

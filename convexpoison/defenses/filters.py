@@ -5,7 +5,7 @@ Section 3) drop the rows of each class that are anomalous: too far from the clas
 between the two means (*slab*). The means and thresholds are computed from the given clean rows, so that poison cannot move the
 filter.
 
-Both filters have a different rule for each class, while a :class:`~convexpoison.spaces.Space` is one set for both labels. A filter
+Both filters have a different rule for each class, while a :class:`~convexpoison.Space` is one set for both labels. A filter
 therefore has one space per label (:meth:`Filter.space`) and a space that contains both (:meth:`Filter.enclosing`), and
 :func:`convexpoison.defenses.filter_cost` computes the least mass with each label in its own space.
 """
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexpoison.data import Classes, TrainingData, check_rows, sign_labels
-from convexpoison.losses import FloatArray
-from convexpoison.space_parts import Ball, Slab
-from convexpoison.spaces import Space
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import Classes, TrainingData, check_rows, sign_labels
+from convexpoison.spaces.parts import Ball, Slab
+from convexpoison.spaces.space import Space
 
 PERCENTILE = 90.0
 """Koh et al. keep the rows within the 90th percentile of their class's distances."""

@@ -16,7 +16,7 @@ class _HasPoints(Protocol):
 
 
 class Run(Protocol):
-    """What a picture needs of :class:`~convexpoison.result.AttackResult`, which has the words on it."""
+    """What a picture needs of :class:`~convexpoison.results.attack_result.AttackResult`, which has the words on it."""
 
     @property
     def history(self) -> Mapping[str, Any]: ...

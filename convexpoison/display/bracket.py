@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+from convexpoison._utils.integers import whole_points
 from convexpoison.display.axes import BLUE, GREY, ORANGE, axes_or_new
-from convexpoison.whole import whole_points
 
 
 def plot_brackets(

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convexpoison.files import Arrays, read_npz
-from convexpoison.proofs.certificate_file import UNREADABLE
-from convexpoison.proofs.kinds import load_certificate
-from convexpoison.result import AttackResult
+from convexpoison._utils.files import Arrays, read_npz
+from convexpoison.certificates.file_format import UNREADABLE
+from convexpoison.certificates.kinds import load_certificate
+from convexpoison.results.attack_result import AttackResult
 
 if TYPE_CHECKING:
-    from convexpoison.proofs.claim import Claim
+    from convexpoison.certificates.base import Claim
 
 _KINDS = "an attack, a certificate or a poison (.npz), the radii of certify (.tsv), or the folder of a sweep"
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from convexpoison.certificates.base import Claim
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.images import Shape
 from convexpoison.display.shown import Facts, Shown
-from convexpoison.proofs.claim import Claim
 from convexpoison.reports.read import claims_of
 from convexpoison.reports.section import Picture, Section, Step, Table
-from convexpoison.result import AttackResult
+from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.records import Record
 from convexpoison.sweeps.result import SweepResult
 

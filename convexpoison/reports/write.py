@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from convexpoison._utils.files import whole_file
 from convexpoison.display.images import Shape
-from convexpoison.files import whole_file
 from convexpoison.reports.networks import curves
 from convexpoison.reports.page import page
 from convexpoison.reports.read import read_run

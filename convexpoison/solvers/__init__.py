@@ -1,5 +1,7 @@
-"""Backends that answer the maximum-loss-difference question, chosen by declared capability."""
+"""Solvers of linear, mixed-integer and conic programs, with their capabilities as data."""
 
-from convexpoison.solvers.base import Backend, Capabilities, backend, choose, names
+from functools import partial
 
-__all__ = ["Backend", "Capabilities", "backend", "choose", "names"]
+from convexpoison._utils.moved import moved_name
+
+__getattr__ = partial(moved_name, __name__)

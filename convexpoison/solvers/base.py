@@ -1,117 +1,58 @@
-"""What a backend is, what it can do (as data), and how one is chosen."""
+"""What a solver of programs is: its capabilities as data, and one function that solves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
 
-from convexpoison.difference import Proposal, Question
-from convexpoison.losses import Hinge
+from convexpoison.solvers.linear_program import LinearProgram, Solution
+from convexpoison.spaces.space import Space
+
+SolveIn = Callable[[LinearProgram, float | None, Space], Solution]
+"""Solves a program whose leading columns are a point of the space. The program has the space's linear rows; the solver
+adds what is not linear (balls, constraints)."""
+
+NAMES = ("highs", "gurobi", "cvxpy")
+"""In the order in which ``solver="auto"`` prefers them; each module of that name holds one solver in ``SOLVER``."""
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """What a backend can answer.
+class Solver:
+    """A solver of linear, mixed-integer or conic programs over a space.
 
     Attributes
     ----------
-    losses : names of losses, or None
-        None: every loss that is continuously differentiable, and the hinge.
-    parts : parts of a :class:`~convexpoison.spaces.Space` that it understands
-    automatic : whether ``solver="auto"`` may choose it
-    licensed : whether it needs a licence of its maker
+    name : str
+    package : str
+        What has to be importable.
+    parts : frozenset of str
+        Parts of a :class:`~convexpoison.Space` that it takes.
+    solve : callable
+        ``solve(program, time_limit_s, space) -> Solution``.
+    automatic : bool
+        Whether ``solver="auto"`` may choose it.
+    licensed : bool
+        Whether it needs a licence of its maker.
     """
 
-    losses: frozenset[str] | None
+    name: str
+    package: str
     parts: frozenset[str]
+    solve: SolveIn
     automatic: bool = True
     licensed: bool = False
 
-    @property
-    def loss_names(self) -> list[str]:
-        """The losses in words."""
-        return ["hinge", "every smooth loss"] if self.losses is None else sorted(self.losses)
-
-    def missing(self, question: Question) -> list[str]:
-        """What the question has that the backend cannot take, in words; empty if it can answer."""
-        loss = question.loss
-        takes = loss.smooth or isinstance(loss, Hinge) if self.losses is None else loss.name in self.losses
-        lacks = [] if takes else [f"{loss.name} loss"]
-        return lacks + [f"{part} spaces" for part in sorted(question.space.parts - self.parts)]
-
-
-class Backend(Protocol):
-    """One way to answer :class:`~convexpoison.difference.Question`."""
-
-    name: str
-    capabilities: Capabilities
-
     def available(self) -> bool:
-        """Whether it can be imported; takes no licence."""
-        ...
-
-    def propose(self, question: Question, time_limit_s: float | None) -> Proposal:
-        """The best point that it finds.
-
-        Raises
-        ------
-        SolverError, SolverTimeoutError
-            If it has none.
-        """
-        ...
+        """Return whether its package can be imported; takes no licence."""
+        try:
+            import_module(self.package)
+        except ImportError:
+            return False
+        return True
 
 
-_MODULES = ("polygon", "highs", "gurobi", "cvxpy")
-"""In the order in which ``solver="auto"`` prefers them; each module holds one backend in ``BACKEND``."""
-
-
-def backend(name: str) -> Backend:
-    """The backend of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if name not in _MODULES:
-        raise ValueError(f"unknown solver {name!r}; choose 'auto' or one of {list(_MODULES)}")
-    found: Backend = import_module(f"convexpoison.solvers.{name}").BACKEND
+def get_solver(name: str) -> Solver:
+    """Return the solver of that name, one of ``NAMES``."""
+    found: Solver = import_module(f"convexpoison.solvers.{name}").SOLVER
     return found
-
-
-def names() -> tuple[str, ...]:
-    """The names of all backends, installed or not, in order of preference."""
-    return _MODULES
-
-
-def choose(question: Question, solver: str = "auto") -> Backend:
-    """The named backend, or the first that is automatic, available and capable.
-
-    Raises
-    ------
-    ValueError
-        If the named backend, or every backend, lacks something that the question has; the message says what.
-    """
-    if solver != "auto":
-        chosen = backend(solver)
-        lacks = chosen.capabilities.missing(question)
-        if lacks:
-            raise ValueError(
-                f"solver {solver!r} cannot take {', '.join(lacks)}; use solver='auto' or {_capable(question)}"
-            )
-        return chosen
-    for name in _MODULES:
-        candidate = backend(name)
-        able = candidate.capabilities
-        if able.automatic and not able.missing(question) and candidate.available():
-            return candidate
-    raise ValueError(
-        f"no installed solver takes {question.loss.name} loss over a space of {', '.join(sorted(question.space.parts))}; "
-        f"capable: {_capable(question)}"
-    )
-
-
-def _capable(question: Question) -> str:
-    able = [name for name in _MODULES if not backend(name).capabilities.missing(question)]
-    return " or ".join(map(repr, able)) or "none (simplify the space, for example space.relax())"

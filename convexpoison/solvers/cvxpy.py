@@ -2,7 +2,7 @@
 
 The programs are linear in one explicit vector of variables. cvxpy 1.9.0 to 1.9.3 get problems wrong that hold
 ``multiply(y, X @ w + b)`` with a free ``w`` (a rule about bounds turns ``0 * inf`` into 0), so nothing of that form is
-built here; and whatever comes back is evaluated again by :mod:`convexpoison.difference`.
+built here; and whatever comes back is evaluated again by :mod:`convexpoison.loss_difference.query`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison.errors import SolverError, optional_import
-from convexpoison.solvers.linear_backend import ConvexCapabilities, LinearBackend
+from convexpoison.solvers.base import Solver
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty
-from convexpoison.spaces import Space
+from convexpoison.spaces.space import Space
 
 # In the order in which they are tried: exact vertices for linear programs, then interior points, then first order.
 _LINEAR, _CONIC = ("HIGHS", "CLARABEL", "SCS"), ("CLARABEL", "SCS")
@@ -149,12 +149,9 @@ def _solve_in(program: LinearProgram, time_limit_s: float | None, space: Space) 
     return solve(program, time_limit_s, space=space)
 
 
-BACKEND = LinearBackend(
+SOLVER = Solver(
     name="cvxpy",
     package="cvxpy",
-    capabilities=ConvexCapabilities(
-        losses=None,
-        parts=frozenset({"box", "one_hot", "slab", "ball", "constraints"}),
-    ),
+    parts=frozenset({"box", "one_hot", "slab", "ball", "constraints"}),
     solve=_solve_in,
 )

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from convexpoison.errors import MissingDependencyError, SolverError, optional_import
-from convexpoison.solvers.linear_backend import ConvexCapabilities, LinearBackend
+from convexpoison.solvers.base import Solver
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty, oriented
-from convexpoison.space_parts import Ball
-from convexpoison.spaces import Space
+from convexpoison.spaces.parts import Ball
+from convexpoison.spaces.space import Space
 
 _PARAMETERS: dict[str, Any] = {
     "FeasibilityTol": 1e-9,
@@ -173,14 +173,11 @@ def _solve_in(program: LinearProgram, time_limit_s: float | None, space: Space) 
     return solve(program, time_limit_s, balls=space.balls)
 
 
-BACKEND = LinearBackend(
+SOLVER = Solver(
     name="gurobi",
     package="gurobipy",
-    capabilities=ConvexCapabilities(
-        losses=None,
-        parts=frozenset({"box", "integer", "one_hot", "slab", "ball"}),
-        automatic=False,
-        licensed=True,
-    ),
+    parts=frozenset({"box", "integer", "one_hot", "slab", "ball"}),
     solve=_solve_in,
+    automatic=False,
+    licensed=True,
 )

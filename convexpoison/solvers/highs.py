@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.errors import SolverError, optional_import
-from convexpoison.losses import FloatArray
-from convexpoison.solvers.linear_backend import ConvexCapabilities, LinearBackend
+from convexpoison.solvers.base import Solver
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty, oriented
-from convexpoison.spaces import Space
+from convexpoison.spaces.space import Space
 
 _OPTIONS: dict[str, Any] = {
     "output_flag": False,
@@ -191,12 +191,9 @@ def _solve_in(program: LinearProgram, time_limit_s: float | None, space: Space) 
     return solve(program, time_limit_s)  # all parts that HiGHS can take are rows already
 
 
-BACKEND = LinearBackend(
+SOLVER = Solver(
     name="highs",
     package="highspy",
-    capabilities=ConvexCapabilities(
-        losses=None,
-        parts=frozenset({"box", "integer", "one_hot", "slab"}),
-    ),
+    parts=frozenset({"box", "integer", "one_hot", "slab"}),
     solve=_solve_in,
 )

@@ -19,9 +19,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.errors import SolverError, SolverTimeoutError
-from convexpoison.losses import FloatArray
-from convexpoison.spaces import Space
+from convexpoison.spaces.space import Space
 
 Status = Literal["optimal", "infeasible", "unbounded", "time_limit", "interrupted", "failed"]
 BoolArray = NDArray[np.bool_]

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from convexpoison import api
-from convexpoison.attacks.task import METHODS, USUAL_FOR_GOALS, check_options
-from convexpoison.result import AttackResult
+from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, check_options
+from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.grid import Params, Task
 from convexpoison.sweeps.recipes import VICTIM, check_recipe, make, makes_goal, rows_of, space_of, target_of, victim_of
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from convexpoison import datasets, goals, targets
 from convexpoison.datasets import Dataset
-from convexpoison.model import LinearModel
-from convexpoison.spaces import Space
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
+from convexpoison.spaces.space import Space
 from convexpoison.sweeps.grid import Params
-from convexpoison.victim import Victim
 
 VICTIM = ("loss", "C", "C_R", "intercept", "intercept_scaling")
 SPACES = ("own", "relaxed")

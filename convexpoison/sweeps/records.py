@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convexpoison import __version__
-from convexpoison.files import whole_file
-from convexpoison.result import AttackResult
+from convexpoison._utils.files import whole_file
+from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.grid import Params, Task
 
 _FORMAT = 1

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convexpoison._utils.files import whole_file
 from convexpoison.display.heat_map import plot_heat_map
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.errors import optional_import
-from convexpoison.files import whole_file
-from convexpoison.result import AttackResult
+from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.records import Record, Store
 
 _OWN = ("random_state", "status", "error", "seconds")

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from convexpoison.result import AttackResult
+from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.grid import Task, plain
 from convexpoison.sweeps.records import Record
 

@@ -11,14 +11,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from convexpoison.data import TrainingData
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import TrainingData
 from convexpoison.display.images import Shape, plot_points
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import rows_asked
-from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
 from convexpoison.targets.rows import appended, error_rate, held_out, n_wrong
-from convexpoison.victim import Victim
 
 QUANTILES = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60)
 COPIES = (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 50, 60)

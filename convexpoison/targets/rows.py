@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.data import TrainingData
-from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.linear_model import LinearModel
 
 
 def appended(data: TrainingData, X: Any, y: FloatArray, copies: np.ndarray) -> TrainingData:

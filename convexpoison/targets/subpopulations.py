@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import Misclassify
-from convexpoison.model import LinearModel
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
 from convexpoison.targets.label_flip import Candidate, label_flip
-from convexpoison.victim import Victim
 
 QUANTILES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.8, 1.0)
 COPIES = (1, 2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 50, 80, 100)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.attacks.ascent import Attacker, Pace
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient import gradient
-from convexpoison.attacks.poison import Copies, poisoned
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
-from convexpoison.hypergradients.at_optimum import AtOptimum, Block, mean_loss
+from convexpoison.attacks.gradient_ascent import Attacker, Pace
+from convexpoison.attacks.kkt_check import Copies, poisoned
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
 
 
 def some_rows(rng, victim, n, d=4):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import convexpoison as cp
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.label_flip import label_flip
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 from convexpoison.targets.rows import appended, error_rate
 
 VICTIM = cp.Victim("hinge", C_R=0.05)

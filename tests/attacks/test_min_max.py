@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import convexpoison as cp
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.attacks.min_max import _Game, min_max
-from convexpoison.attacks.task import Task
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)

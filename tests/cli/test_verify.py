@@ -13,11 +13,11 @@ import scipy.sparse as sp
 from click.testing import CliRunner, Result
 
 import convexpoison as cp
+from convexpoison.certificates.target import Certificate, certify
 from convexpoison.cli.commands import main
-from convexpoison.mass.stationarity import Direction
-from convexpoison.proofs.certificate import Certificate, certify
-from convexpoison.spaces import Space
-from convexpoison.victim import Victim
+from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.victim import Victim
+from convexpoison.spaces.space import Space
 
 
 def run(*arguments: Any, status: int = 0) -> Result:

@@ -13,7 +13,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import norm
 
 import convexpoison as cp
-from convexpoison.data import TrainingData
+from convexpoison.data.training_data import TrainingData
 from convexpoison.neural.theory.linear import one_dimension, two_gaussians
 from convexpoison.neural.theory.linear_attack import AverageRadius, attack_linear, average_radius
 

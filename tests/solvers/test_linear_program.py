@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexpoison.errors import SolverError
-from convexpoison.maximum import answer
+from convexpoison.loss_difference.solve import answer
 from convexpoison.solvers import cvxpy as cvxpy_backend
 from convexpoison.solvers import gurobi, highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows, space_rows
-from convexpoison.spaces import Space
-from tests.solvers.questions import diet, random_space, sample, small_question
+from convexpoison.spaces.space import Space
+from tests.loss_difference.queries import diet, random_space, sample, small_question
 
 SOLVERS = [pytest.param(highs.solve, id="highs"), pytest.param(gurobi.solve, id="gurobi", marks=pytest.mark.gurobi)]
 LINEAR_SOLVERS = [*SOLVERS, pytest.param(cvxpy_backend.solve, id="cvxpy")]

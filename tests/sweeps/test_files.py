@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convexpoison.files import whole_file, write_npz
+from convexpoison._utils.files import whole_file, write_npz
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, n_j
 
 
 def test_an_interrupted_attack_is_not_finished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from convexpoison.attacks.run import Recorder
+    from convexpoison.attacks.evaluate import Recorder
 
     look = Recorder.look
 

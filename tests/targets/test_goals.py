@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.data import TrainingData
+from convexpoison.attacks.goal_surrogate import Aim
+from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import rows_asked
-from convexpoison.targets.aim import Aim
 from convexpoison.targets.rows import error_rate, n_wrong
 
 RIGHT = cp.LinearModel(np.ones(1))

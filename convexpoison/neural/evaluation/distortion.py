@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.axes import BLUE, axes_or_new
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.losses import FloatArray
 from convexpoison.neural.smoothing import inputs
 from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 from convexpoison.neural.smoothing.forward import soft_votes

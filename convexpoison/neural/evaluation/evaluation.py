@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.curves import plot_shares
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.losses import FloatArray
 from convexpoison.neural.evaluation.records import read_records
 
 

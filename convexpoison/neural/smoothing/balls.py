@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 
 ABSTAIN = -1
 _METRICS = {1: "cityblock", 2: "euclidean"}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaincinv
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 
 ROUNDING = 1e-12
 """Relative amount by which a certified number is moved to its safe side."""

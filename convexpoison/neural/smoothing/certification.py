@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from convexpoison._utils.types import FloatArray
 from convexpoison.display.curves import plot_shares, survival
 from convexpoison.display.shown import Facts, Shown, frame_of
-from convexpoison.losses import FloatArray
 
 
 class Rows(Shown):

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing import bounds, inputs
 from convexpoison.neural.smoothing.certification import Certification, RadiusDecision
 from convexpoison.neural.smoothing.decision import until_decided

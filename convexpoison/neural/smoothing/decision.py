@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing.bounds import clopper_pearson_lower
 from convexpoison.neural.smoothing.forward import Forward
 from convexpoison.neural.smoothing.sampling import Stream, Tally, tally

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing.forward import Forward, out_of_memory
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convexpoison.files import read_npz, write_npz
-from convexpoison.losses import FloatArray
+from convexpoison._utils.files import read_npz, write_npz
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing.balls import ABSTAIN, Balls
 from convexpoison.neural.smoothing.certification import Rows
 from convexpoison.neural.smoothing.classifier import SmoothedClassifier

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincc, betaln, xlog1py, xlogy
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing.bounds import ROUNDING
 
 _PRIOR = (0.5, 0.5)

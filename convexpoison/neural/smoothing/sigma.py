@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing import bounds, inputs
 from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 from convexpoison.neural.smoothing.forward import soft_votes

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from convexpoison.losses import FloatArray
+from convexpoison._utils.types import FloatArray
 from convexpoison.neural.theory.linear_attack import check_positive
 
 _Measure = Callable[[float, int], tuple[float, float]]

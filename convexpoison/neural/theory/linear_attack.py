@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from convexpoison.data import TrainingData
-from convexpoison.hypergradients import ImplicitGradient, InnerProblem, OuterLoss
-from convexpoison.losses import FloatArray
-from convexpoison.model import LinearModel
-from convexpoison.training.rows import AffineRows
-from convexpoison.victim import Victim
+from convexpoison._utils.types import FloatArray
+from convexpoison.data.row_operator import AffineRows
+from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.victim import Victim
 
 
 def average_radius(model: LinearModel, X: npt.ArrayLike, y: npt.ArrayLike) -> float:

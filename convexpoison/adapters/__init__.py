@@ -1,0 +1,1 @@
+"""What reads the arguments of the user: estimators, Pipelines, frames."""

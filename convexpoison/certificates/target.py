@@ -1,0 +1,175 @@
+"""Certificates: a lower bound together with what proves it, checked without a solver.
+
+A certificate is a direction v. For any direction (:mod:`convexpoison.learners.subdifferential`)
+
+    n >= [min over g in G of -<g, v>] / h(v),
+
+and both parts are evaluated in interval arithmetic: the first from the data
+(:mod:`convexpoison.certificates.clean_gradient`), the second
+from the space (:mod:`convexpoison.threats.support_bound`). If the first is positive and ``h(v)`` is not, no number of points
+reproduces the target. One kind of certificate is enough: by
+convexity MTP's Theorem 2 at any model theta proves no more than ``v = theta - theta_p``. Its numerator is at most
+``-<g, v>`` for every g in G, since ``F(theta) >= F(theta_p) + <g, v>``, and its denominator at least ``h(v)``.
+
+What a certificate says is about **its** victim, target and space; they are stored in it, for the reader to compare with
+what was asked. The data are not: they are brought to the check.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convexpoison._utils.files import Arrays
+from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
+from convexpoison.certificates.clean_gradient import resistance
+from convexpoison.data.training_data import Classes, TrainingData
+from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.victim import Victim
+from convexpoison.spaces.space import Space
+from convexpoison.threats.support_bound import price
+
+MARGIN = 1e-10
+"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate(Claim):
+    """No attack in ``space`` makes ``victim`` return ``target`` with fewer than ``value`` added points.
+
+    Attributes
+    ----------
+    victim : Victim
+    target : LinearModel
+    space : Space
+    direction : Direction
+        What proves it.
+    value : float
+        What is claimed; ``inf`` if no number of points reproduces the target.
+    note : str
+
+    Raises
+    ------
+    ValueError
+        If sizes do not match or numbers are not finite.
+    """
+
+    victim: Victim
+    target: LinearModel
+    space: Space
+    direction: Direction
+    value: float
+    note: str = ""
+    kind: ClassVar[str] = "certificate"
+
+    def __post_init__(self) -> None:
+        sizes = {self.target.n_features, self.space.n_features, self.direction.w.size}
+        if len(sizes) > 1 or self.direction.w.ndim != 1:
+            raise ValueError(
+                f"target, space and direction have {self.target.n_features}, {self.space.n_features} and "
+                f"{self.direction.w.size} features; all three must agree"
+            )
+        if not (np.isfinite(self.direction.w).all() and math.isfinite(self.direction.b)):
+            raise ValueError("the direction holds NaN or infinity")
+        self._check_value()
+        if self.victim.intercept == "none" and (self.direction.b != 0.0 or self.target.intercept != 0.0):
+            raise ValueError("the victim has no intercept, but the direction or the target has one")
+        if not self.victim.loss.classification and self.space.response is None:
+            raise ValueError("a regression loss needs the range of the response: space.with_response(lower, upper)")
+
+    @property
+    def _classes(self) -> Classes | None:
+        return self.target.classes
+
+    @property
+    def _purpose(self) -> str:
+        return "to reproduce the target"
+
+    @property
+    def _subject(self) -> str:
+        length = float(np.linalg.norm(self.target.coef))
+        return (
+            f"target: {self.target.n_features} coefficients of length {length:.6g}, "
+            f"intercept {self.target.intercept:.6g}"
+        )
+
+    def _proven(self, rows: TrainingData) -> float:
+        return _proof(self, rows)[0]
+
+    def _arrays(self) -> Arrays:
+        return {**model_arrays(self.target), "direction_w": self.direction.w, "direction_b": np.array(self.direction.b)}
+
+    @classmethod
+    def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
+        direction = Direction(vector(arrays["direction_w"]), float(arrays["direction_b"]))
+        return {"target": model_of(arrays, words), "direction": direction}
+
+
+def certify(
+    victim: Victim,
+    target: LinearModel,
+    space: Space,
+    direction: Direction,
+    data: Any,
+    sample_weight: ArrayLike | None = None,
+) -> Certificate:
+    """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
+
+    Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
+    up in another order.
+
+    Parameters
+    ----------
+    victim : Victim
+    target : LinearModel
+    space : Space
+        Where poison may lie.
+    direction : Direction
+        Any will do; the dual of the linear program of the tight bound is the best. Its intercept is dropped where the
+        victim has none.
+    data : pair (X, y) or TrainingData
+    sample_weight : array of shape (n_samples,), optional
+
+    Raises
+    ------
+    ValueError, TypeError
+        If these do not fit together.
+    """
+    if victim.intercept == "none":
+        direction = Direction(direction.w, 0.0)
+    draft = Certificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
+    value, rounding = _proof(draft, draft._rows(data, sample_weight))
+    if math.isfinite(value):
+        value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
+    return replace(draft, value=value)
+
+
+def _proof(certificate: Certificate, rows: TrainingData) -> tuple[float, float]:
+    """The bound that is proven, and by how much rounding of the data's sums may have lowered it."""
+    victim, target, space = certificate.victim, certificate.target, certificate.space
+    v = normalized(certificate.direction)
+    with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
+        pull = resistance(victim, rows, target, v)
+        if not pull.lower > 0.0:
+            return 0.0, 0.0
+        dearest = price(victim, target, space, v)
+        if dearest <= 0.0:
+            return math.inf, 0.0
+        value = float((pull / dearest).lower)
+    return (value, float(pull.upper - pull.lower) / dearest) if value > 0.0 else (0.0, 0.0)
+
+
+def normalized(v: Direction) -> Direction:
+    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
+    shift = scale_of(v)
+    return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
+
+
+def scale_of(v: Direction) -> int:
+    """The exponent of that power of two."""
+    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

@@ -1,1 +1,0 @@
-"""Certified bounds for goals: no attack with fewer points flips this prediction or misclassifies this set."""

@@ -1,1 +1,0 @@
-"""The user's own terms: frames, sparse matrices, and what a Pipeline does to columns before the model sees them."""

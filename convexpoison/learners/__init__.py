@@ -1,0 +1,1 @@
+"""What learns: losses, linear models, victims, exact trainers, and derivatives of an optimum."""

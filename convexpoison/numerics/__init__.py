@@ -1,0 +1,1 @@
+"""Interval arithmetic and the ellipsoid method: numerics that know nothing of learning."""
