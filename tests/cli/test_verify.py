@@ -95,7 +95,7 @@ def test_bad_input(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: P
     np.savez(data, X=rows[0][:, :2], y=rows[1])
     assert "2 features" in run(saved, data, status=2).stderr
     np.savez(data, y=rows[1])
-    assert "must hold the array X" in run(saved, data, status=2).stderr
+    assert "must contain the array X" in run(saved, data, status=2).stderr
 
 
 @pytest.mark.parametrize("what", ["goal", "ball", "eps_close"])
