@@ -104,7 +104,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(folder: Path, monkeypatch: p
     told = run("train", *DATA, "--sigma", 1, "--weights", "no.st", "--checkpoint", "no.c", status=130)
     assert told.stdout == "" and "resumes from no.c" in told.stderr
     told = run(*CERTIFY, "--out", "no.tsv", status=130)
-    assert told.stdout == "" and "goes on from no.tsv" in told.stderr
+    assert told.stdout == "" and "resumes from no.tsv" in told.stderr
     assert not (folder / "no.st").exists()
 
 
@@ -129,7 +129,7 @@ def test_what_training_refuses(folder: Path) -> None:
     assert "requires --data-dependent" in refused(*start, "--sigma", 1, "--sigma-option", "n=2")
     assert "sigma must be positive" in refused(*start, "--sigma", -1)
     assert "epochs >= 1" in refused(*start, "--sigma", 1, "--epochs", 0)
-    assert "numbers with commas" in refused(*start, "--sigma", 1, "--milestones", "1;2")
+    assert "numbers separated by commas" in refused(*start, "--sigma", 1, "--milestones", "1;2")
     assert "does not exist" in refused("train", *DATA, "--sigma", 1, "--weights", "nowhere/no.st")
     assert "exactly one of --dataset and --data" in refused("train", *FLAT, "--sigma", 1, "--weights", "no.st")
     assert not (folder / "no.st").exists()
