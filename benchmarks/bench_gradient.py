@@ -28,13 +28,14 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
 from convexpoison.attacks.influence import influence
 from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import Block
+from convexpoison.poison import Poison
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09

@@ -23,11 +23,12 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.kkt import kkt
 from convexpoison.attacks.label_flip import label_flip
 from convexpoison.attacks.min_max import min_max
 from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 from convexpoison.targets.rows import appended
 
 RESULTS = Path(__file__).parent / "results"

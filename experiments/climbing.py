@@ -16,8 +16,10 @@ import numpy as np
 from common import RESULTS, Instance, follow_the_leader, instances, options, title, write
 
 import convexpoison as cp
-from convexpoison.bounds.bound import BoundProblem
+from convexpoison.bounds.theorem2 import z
 from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 _STEPS = 10.0 ** -np.arange(1.0, 6.01, 0.5)
 # One target a loss is enough to see it.
@@ -30,18 +32,18 @@ def rows(instance: Instance) -> list[dict[str, object]]:
     leader = follow_the_leader(instance)
     v, target = bound.certificate.direction, instance.target
     length = float(np.hypot(np.linalg.norm(v.w), v.b))
-    problem = BoundProblem(instance.victim, TrainingData.from_user(instance.data), target, instance.space)
+    problem = Problem(instance.victim, TrainingData.from_user(instance.data), AddRows(instance.space), target)
     out = []
     for t in _STEPS:
         theta = cp.LinearModel(target.coef + t / length * v.w, target.intercept + t / length * v.b)
-        z = problem.z(theta)
+        value = z(problem, theta)
         out.append(
             {
                 "target": instance.name,
                 "t": f"{t:.3g}",
-                "z(theta_p + t v)": f"{z:.4f}",
+                "z(theta_p + t v)": f"{value:.4f}",
                 "tight bound": f"{float(bound):.4f}",
-                "short of it, %": f"{100 * (1 - z / float(bound)):.4f}",
+                "short of it, %": f"{100 * (1 - value / float(bound)):.4f}",
                 "best z of Algorithm 1": f"{leader.history['lower_bound'][-1]:.2f}",
             }
         )

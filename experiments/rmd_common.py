@@ -15,9 +15,10 @@ from stand_in import dog_ship
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 
 BATCH = 17
 """Points optimised together (RMD, Appendix C.2)."""

@@ -23,9 +23,9 @@ from convexpoison._utils.integers import whole_points
 from convexpoison.bounds.bound import facts_of
 from convexpoison.bounds.comparison_models import witness_bounds
 from convexpoison.bounds.eps_close import Close
-from convexpoison.bounds.robust_program import RobustProblem, search
+from convexpoison.bounds.robust_program import RobustProgram, search
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem, TightBound
+from convexpoison.bounds.tight_program import TightBound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood, Sway
 from convexpoison.certificates.near_target import Kind, NearCertificate, certify_near
 from convexpoison.certificates.target import Certificate, certify
@@ -33,6 +33,7 @@ from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.geometry.support_function import score_range
 from convexpoison.geometry.weak_duality import bounded_box
+from convexpoison.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +121,14 @@ class ApproximateBound(Shown):
         return f"ApproximateBound({self.value:.6g}, {self.kind}, radius={self.radius:g}, method={self.method!r})"
 
 
-def ball_bound(problem: MassProblem, delta: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+def ball_bound(problem: Problem, delta: float, *, time_limit_s: float | None = None) -> ApproximateBound:
     """A lower bound on the points behind any model within a Euclidean distance of the target.
 
     Holds for every model with ``|(w, b) - (w_p, b_p)|_2 <= delta`` (w alone where the victim has no intercept) and every loss.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Integers, one-hot groups and the user's own constraints of its space are relaxed.
     delta : float
         Not negative; 0 gives the tight bound itself.
@@ -151,7 +152,7 @@ def ball_bound(problem: MassProblem, delta: float, *, time_limit_s: float | None
     return _by_direction(Ball(problem, delta), tight, "ball", delta, start, time_limit_s)
 
 
-def eps_close_bound(problem: MassProblem, eps: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+def eps_close_bound(problem: Problem, eps: float, *, time_limit_s: float | None = None) -> ApproximateBound:
     """A lower bound on the points behind any model that is eps-close to the target.
 
     Holds for every model theta' with ``D(theta', theta_p) <= eps`` (MTP, Definition 1). The best of directions, witnesses and
@@ -160,7 +161,7 @@ def eps_close_bound(problem: MassProblem, eps: float, *, time_limit_s: float | N
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Over a space of box and one-hot hulls.
     eps : float
         Not negative, in units of the loss. 0 is close to the tight bound, and below it where other models have the same
@@ -195,7 +196,7 @@ def eps_close_bound(problem: MassProblem, eps: float, *, time_limit_s: float | N
     return replace(best, seconds=perf_counter() - start)
 
 
-def _check(problem: MassProblem, name: str, radius: float) -> None:
+def _check(problem: Problem, name: str, radius: float) -> None:
     if not (np.isfinite(radius) and radius >= 0):
         raise ValueError(f"{name} must be a finite number that is not negative; got {radius}")
     bounded = np.isfinite(bounded_box(problem.space)).all(axis=0)
@@ -216,7 +217,7 @@ def _by_direction(
     if tight.direction is None or tight.value <= 0.0:
         return nothing  # the target itself costs nothing
     exact = hood.problem
-    problem = RobustProblem(exact.victim, exact.data, exact.target, exact.space, hood)
+    problem = RobustProgram(exact, hood)
     value, v, *_ = problem.prove(tight.direction)
     found, method = {"direction": value}, "direction"
     if np.isfinite(value):
@@ -237,7 +238,7 @@ def _by_direction(
     )
 
 
-def _exact(problem: MassProblem, tight: TightBound, start: float) -> ApproximateBound:
+def _exact(problem: Problem, tight: TightBound, start: float) -> ApproximateBound:
     """The bound for the target alone."""
     proof = None
     if tight.direction is not None:

@@ -1,7 +1,7 @@
 """What the clean rows hold against a target along a direction, in interval arithmetic, and the weights of the losses.
 
 See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ratio is in
-:mod:`convexpoison.certificates.support_bound`.
+:mod:`convexpoison.threats.support_bound`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.penalty_enclosures import penalty_slope, regularisation
 from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
-from convexpoison.numerics.intervals import Interval, dot, exp, log, product, sigmoid
+from convexpoison.numerics.intervals import Interval, exp, log, product, sigmoid
 
 
 class Weight(NamedTuple):
@@ -93,11 +94,6 @@ def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direc
     return -(fixed + rho * penalty_slope(victim, target, v)) - shared
 
 
-def regularisation(victim: Victim, sample_weight: FloatArray, m: float = 0.0) -> Interval:
-    """``rho(N + m)``."""
-    return _reciprocal(victim.C) + victim.kappa * (Interval.of(sample_weight).sum() + m)
-
-
 def loss_value(loss: Loss, margins: Interval) -> Interval:
     """``phi(u)`` of a loss that falls with the margin."""
     if loss.name == "logistic":
@@ -139,16 +135,3 @@ def _weight_anywhere(loss: Loss, margins: Interval) -> Interval:
     if not loss.smooth:
         return weight.value(inside).where(margins.lower <= weight.high, 0.0)
     return weight.value(inside).at_least(0.0)
-
-
-def _reciprocal(C: float | None) -> Interval:
-    return Interval.of(0.0) if C is None or np.isinf(C) else 1.0 / Interval.of(C)
-
-
-def penalty_slope(victim: Victim, target: LinearModel, v: Direction) -> Interval:
-    """``<grad R, v>``."""
-    along = dot(target.coef, v.w)
-    if victim.intercept != "regularized":
-        return along
-    scale = Interval.of(victim.intercept_scaling)
-    return along + Interval.of(target.intercept) * v.b / (scale * scale)

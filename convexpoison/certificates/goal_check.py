@@ -15,11 +15,12 @@ from functools import cached_property
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import loss_value, regularisation, support_height
+from convexpoison.certificates.clean_gradient import loss_value, support_height
 from convexpoison.certificates.goal_dual_function import Barrier, Case
-from convexpoison.certificates.support_bound import Hull
+from convexpoison.learners.penalty_enclosures import regularisation
 from convexpoison.numerics.interval_matrix import Matrix
 from convexpoison.numerics.intervals import Interval
+from convexpoison.threats.support_bound import Hull
 
 _NOTHING = Interval.of(-np.inf)
 

@@ -15,9 +15,7 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import regularisation
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
@@ -27,14 +25,16 @@ from convexpoison.certificates.near_target_sets import (
     derivative,
     settled,
 )
-from convexpoison.certificates.support_bound import Hull, price
 from convexpoison.certificates.target import MARGIN, normalized, scale_of
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.penalty_enclosures import regularisation
 from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, dot, product
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats.support_bound import Hull, price
 
 Kind = Literal["ball", "eps_close"]
 
@@ -272,7 +272,7 @@ class NearCertificate(Claim):
 
 
 def certify_near(
-    problem: MassProblem, near: Kind, radius: float, direction: Direction, combination: Combination | None
+    problem: Problem, near: Kind, radius: float, direction: Direction, combination: Combination | None
 ) -> NearCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 

@@ -6,7 +6,7 @@ A certificate is a direction v. For any direction (:mod:`convexpoison.learners.s
 
 and both parts are evaluated in interval arithmetic: the first from the data
 (:mod:`convexpoison.certificates.clean_gradient`), the second
-from the space (:mod:`convexpoison.certificates.support_bound`). If the first is positive and ``h(v)`` is not, no number of points
+from the space (:mod:`convexpoison.threats.support_bound`). If the first is positive and ``h(v)`` is not, no number of points
 reproduces the target. One kind of certificate is enough: by
 convexity MTP's Theorem 2 at any model theta proves no more than ``v = theta - theta_p``. Its numerator is at most
 ``-<g, v>`` for every g in G, since ``F(theta) >= F(theta_p) + <g, v>``, and its denominator at least ``h(v)``.
@@ -27,12 +27,12 @@ from numpy.typing import ArrayLike
 from convexpoison._utils.files import Arrays
 from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
 from convexpoison.certificates.clean_gradient import resistance
-from convexpoison.certificates.support_bound import price
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
+from convexpoison.threats.support_bound import price
 
 MARGIN = 1e-10
 """What a claim leaves, relative to what was proven: another machine adds up in another order."""

@@ -12,7 +12,6 @@ from convexpoison._utils.integers import ROUNDING, whole_points
 from convexpoison._utils.types import FloatArray
 from convexpoison.adapters.read import read_scenario
 from convexpoison.bounds.tight_by_label import Point, least_mass_by_label
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
 from convexpoison.defenses.filters import Filter
 from convexpoison.display.bracket import plot_brackets
@@ -21,7 +20,9 @@ from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats import AddRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +144,9 @@ def filter_cost(
     spaces = {-1.0: filter.space(classes[0], within), 1.0: filter.space(classes[1], within)}
     with threadpool_limits(1, user_api="blas"):
         free = _cost(
-            MassProblem(scenario.victim, clean, model, within), {y: within.with_labels([int(y)]) for y in spaces}
+            Problem(scenario.victim, clean, AddRows(within), model), {y: within.with_labels([int(y)]) for y in spaces}
         )
-        bound = _cost(MassProblem(scenario.victim, _rows(clean, kept), model, within), spaces)
+        bound = _cost(Problem(scenario.victim, _rows(clean, kept), AddRows(within), model), spaces)
     caught = sum(part.count for part in free.attack if not _passes(spaces[part.label], part.point))
     return FilterCost(
         filter.name, filter.percentile, free.n_points, free.bound, free.difference,
@@ -171,7 +172,7 @@ class _Cost:
         return sum(part.count for part in self.attack) if np.isfinite(self.difference) else None
 
 
-def _cost(problem: MassProblem, spaces: dict[float, Space]) -> _Cost:
+def _cost(problem: Problem, spaces: dict[float, Space]) -> _Cost:
     found = least_mass_by_label(problem, spaces)
     if not np.isfinite(found.mass):
         return _Cost(found.bound, (), float("nan"))
@@ -190,7 +191,7 @@ def _whole(points: tuple[Point, ...]) -> tuple[_Copies, ...]:
     return tuple(_Copies(part.label, part.point, int(n)) for part, n in zip(points, counts, strict=True) if n > 0)
 
 
-def _retrained(problem: MassProblem, attack: tuple[_Copies, ...]) -> LinearModel:
+def _retrained(problem: Problem, attack: tuple[_Copies, ...]) -> LinearModel:
     trainer = problem.victim.trainer(problem.data)
     for part in attack:
         trainer.add(part.point, part.label, float(part.count))

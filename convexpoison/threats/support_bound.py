@@ -35,10 +35,11 @@ from typing import NamedTuple
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import WEIGHTS, Weight, penalty_slope
+from convexpoison.certificates.clean_gradient import WEIGHTS, Weight
 from convexpoison.geometry.weak_duality import Domain, bounded_box
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.penalty_enclosures import penalty_slope
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.ellipsoid_method import minimize
