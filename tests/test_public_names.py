@@ -43,7 +43,7 @@ NAMES = {
     # What CONTRIBUTING.md extends, and modules that pages name.
     "convexpoison.spaces": "Space",
     "convexpoison.threats": "AddRows Threat",
-    "convexpoison.learners.losses.base": "LOSSES Loss",
+    "convexpoison.learners.losses": "Hinge LOSSES Logistic Loss RoundedHinge SmoothHinge Squared SquaredHinge get_loss",
     "convexpoison.learners.linear_model": "LinearModel",
     "convexpoison.learners.victim": "Victim",
     "convexpoison.learners.implicit": """

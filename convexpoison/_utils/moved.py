@@ -40,9 +40,9 @@ MOVED: dict[str, dict[str, str]] = {
         "tuned_victim": "learners.implicit.tuned_victim",
     },
     "convexpoison.losses": {
-        "LOSSES": "learners.losses.base.LOSSES",
-        "Loss": "learners.losses.base.Loss",
-        "get_loss": "learners.losses.base.get_loss",
+        "LOSSES": "learners.losses.LOSSES",
+        "Loss": "learners.losses.Loss",
+        "get_loss": "learners.losses.get_loss",
     },
     "convexpoison.model": {"LinearModel": "learners.linear_model.LinearModel"},
     "convexpoison.victim": {"Victim": "learners.victim.Victim"},
