@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from convexpoison._utils.integers import whole_points
-from convexpoison.certificates.base import Claim
-from convexpoison.certificates.target import Certificate
+from convexpoison.certificates.base import Certificate
+from convexpoison.certificates.target import TargetCertificate
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.learners.linear_model import LinearModel
@@ -27,7 +27,7 @@ class LowerBound(Protocol):
         False if it is proven that no number of points is enough.
     certified : bool
         Whether there is a certificate, or nothing to certify (the trivial bound 0).
-    certificate : Claim or None
+    certificate : Certificate or None
         Checked before the bound was told; ``certificate.verify(data)`` checks it again.
     """
 
@@ -44,7 +44,7 @@ class LowerBound(Protocol):
     def certified(self) -> bool: ...
 
     @property
-    def certificate(self) -> Claim | None: ...
+    def certificate(self) -> Certificate | None: ...
 
     def __float__(self) -> float: ...
 
@@ -81,7 +81,7 @@ class Bound(Shown):
     value : float
         The bound itself; ``inf`` if no number of points reproduces the target.
     target : LinearModel
-    certificate : Certificate or None
+    certificate : TargetCertificate or None
         What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
         trivial bound 0, and for a loss of one's own (evaluated by MTP's Theorem 2 in floating point, not certified).
     mass : float
@@ -93,7 +93,7 @@ class Bound(Shown):
 
     value: float
     target: LinearModel
-    certificate: Certificate | None
+    certificate: TargetCertificate | None
     mass: float
     method: str
     solver: str

@@ -27,8 +27,8 @@ from convexpoison.bounds.robust_program import RobustProgram, search
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood, Sway
-from convexpoison.certificates.near_target import Kind, NearCertificate, certify_near
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.near_target import Kind, NearTargetCertificate, certify_near
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.geometry.support_function import score_range
@@ -49,7 +49,7 @@ class ApproximateBound(Shown):
         Euclidean distance of ``(w, b)``, or maximum loss difference to the target.
     method : str
         Where the direction that proves it came from: "tight", "direction" or "robust".
-    certificate : NearCertificate, Certificate (radius 0) or None
+    certificate : NearTargetCertificate, TargetCertificate (radius 0) or None
         What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the trivial
         bound 0. For eps-closeness its radius is larger by what covers the rounding of a closeness that a user has measured.
     candidates : dict
@@ -62,7 +62,7 @@ class ApproximateBound(Shown):
     kind: Kind
     radius: float
     method: str
-    certificate: NearCertificate | Certificate | None = None
+    certificate: NearTargetCertificate | TargetCertificate | None = None
     candidates: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.base import LEFT_OUT, Claim, vector
+from convexpoison.certificates.base import LEFT_OUT, Certificate, vector
 from convexpoison.certificates.file_format import classes_of
 from convexpoison.certificates.goal_check import Proof
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
@@ -52,7 +52,7 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class GoalCertificate(Claim):
+class GoalCertificate(Certificate):
     """With fewer than ``value`` points in ``space`` no optimum of ``victim`` reaches the goal.
 
     Attributes
