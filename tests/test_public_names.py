@@ -49,7 +49,8 @@ NAMES = {
     "convexpoison.learners.implicit": """
         Hypergradient ImplicitGradient InnerProblem OuterLoss SmoothHinge State Tune largest_rate make_tuning reverse_mode
         solve_inner tuned_victim""",
-    "convexpoison.bounds.near_target": "ApproximateBound ball_bound eps_close_bound",
+    "convexpoison.bounds.bound": "Bound",
+    "convexpoison.bounds.near_target": "ball_bound eps_close_bound",
     "convexpoison.attacks.nearest": "NearestModel close_attack nearest_model",
     "convexpoison.attacks.base": "METHODS Method",
     "convexpoison.poison": "Poison",

@@ -12,7 +12,7 @@ from typing import Any
 
 MOVED: dict[str, dict[str, str]] = {
     "convexpoison.approximate": {
-        "ApproximateBound": "bounds.near_target.ApproximateBound",
+        "ApproximateBound": "bounds.bound.Bound",
         "NearestModel": "attacks.nearest.NearestModel",
         "ball_bound": "bounds.near_target.ball_bound",
         "close_attack": "attacks.nearest.close_attack",
@@ -38,6 +38,11 @@ MOVED: dict[str, dict[str, str]] = {
         "certify": "certificates.certify",
     },
     "convexpoison.proofs.verdict": {"Verdict": "certificates.Verification"},
+    "convexpoison.goal_bounds.bounds": {
+        "GoalBound": "bounds.bound.Bound",
+        "certified_robustness": "bounds.goal.certified_robustness",
+        "goal_bound": "bounds.goal.goal_bound",
+    },
     "convexpoison.losses": {
         "LOSSES": "learners.losses.LOSSES",
         "Loss": "learners.losses.Loss",

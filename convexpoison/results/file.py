@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convexpoison._utils.files import NOT_NPZ, read_npz, write_npz
-from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.bounds.convergence import Guarantee
 from convexpoison.certificates.target import TargetCertificate
 from convexpoison.learners.linear_model import LinearModel
@@ -89,4 +89,4 @@ def _bound(name: str, about: LinearModel, arrays: dict[str, np.ndarray], meta: d
     value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
     proof = {key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")}
     certificate = TargetCertificate.from_arrays(proof) if proof else None
-    return Bound(value, about, certificate, mass, told["method"], told["solver"])
+    return Bound(value, TheTarget(about), certificate, told["method"], mass, told["solver"])

@@ -15,7 +15,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexpoison.bounds.goal import GoalBound, certified_robustness, goal_bound
+from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.goal import certified_robustness, goal_bound
 from convexpoison.bounds.robustness import robustness_curve
 from convexpoison.certificates.goal import GoalCertificate
 from convexpoison.certificates.goal_check import Proof
@@ -202,7 +203,7 @@ def test_support_lines_stay_below_the_loss(seed: int, loss: str) -> None:
 
 
 @cache
-def small_bound() -> GoalBound:
+def small_bound() -> Bound:
     return goal_bound(Flip([0.9, 0.9]), Victim("hinge", C_R=0.2), small_rows(), Space.box(0, 1, 2))
 
 

@@ -212,7 +212,7 @@ def test_corollary_1_of_the_paper_is_valid_and_weaker():
     bound = eps_close_bound(Problem(victim, data, AddRows(BOX), target), 1e-3)
     values = bound.candidates
     assert 0 < values["corollary_1"] <= values["witness"] <= bound.value <= 12
-    assert repr(bound).startswith("ApproximateBound(") and float(bound) == bound.value
+    assert repr(bound).startswith("Bound(") and float(bound) == bound.value
 
 
 # -------------------------------------------------------------------- what the bounds are made of
