@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.base import Task
@@ -34,7 +33,7 @@ class Clones:
     def __init__(self, task: Task, project: Projection, rng: np.random.Generator) -> None:
         assert task.rows is not None
         self._space, self._project, self._rng = task.space, project, rng
-        self._X, y = task.rows.X, task.rows.y
+        self._rows, y = task.rows.rows, task.rows.y
         self._flipped = -y if task.victim.loss.classification else _far_end(task, y)
         self._eligible = np.arange(y.size)
         if task.victim.loss.classification:
@@ -42,7 +41,7 @@ class Clones:
         if not self._eligible.size:
             raise ValueError(f"no validation row gets one of the labels {task.space.labels} of the space when flipped")
         self._left: list[int] = []
-        outside = int((~task.space.relax().contains(self._X[self._eligible])).sum())
+        outside = int((~task.space.relax().contains(task.rows.X[self._eligible])).sum())
         if outside:
             warnings.warn(
                 f"{outside} of the {self._eligible.size} validation rows that poison is cloned from lie outside the space; "
@@ -55,9 +54,7 @@ class Clones:
         while len(self._left) < n:
             self._left += self._rng.permutation(self._eligible).tolist()
         chosen, self._left = self._left[:n], self._left[n:]
-        rows = self._X[chosen]
-        dense = np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float64)
-        return self._project(dense), np.array(self._flipped[chosen], dtype=np.float64)
+        return self._project(self._rows.take(np.array(chosen))), np.array(self._flipped[chosen], dtype=np.float64)
 
     def whole(self, points: FloatArray, starts: FloatArray) -> FloatArray:
         """The points with whole numbers where the space wants them.

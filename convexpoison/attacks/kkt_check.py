@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.optimize import lsq_linear
 
 from convexpoison._utils.deadline import Clock
@@ -32,15 +31,8 @@ def poisoned(data: TrainingData, poison: tuple[Copies, ...]) -> TrainingData:
     """The clean rows with the poison appended, copies as weights."""
     if not poison:
         return data
-    rows = np.array([part.point for part in poison])
-    X = sp.vstack([data.X, sp.csr_matrix(rows)], format="csr") if sp.issparse(data.X) else np.vstack([data.X, rows])
-    return TrainingData(
-        X,
-        np.concatenate([data.y, [part.label for part in poison]]),
-        np.concatenate([data.sample_weight, [float(part.count) for part in poison]]),
-        data.classes,
-        data.columns,
-    )
+    columns = ([part.point for part in poison], [part.label for part in poison], [float(part.count) for part in poison])
+    return data.with_rows(*map(np.array, columns))
 
 
 def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:

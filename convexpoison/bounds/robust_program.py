@@ -94,7 +94,7 @@ class RobustProgram(TightProgram):
         sway = self.hood.sway(v) if self.regularised else None
         v, swing = (v, 0.0) if sway is None else (sway.v, sway.value)
         price = self.hood.dearest(v)
-        pull = data.sample_weight * victim.loss.slope(data.y) * (np.asarray(data.X @ v.w).ravel() + v.b)
+        pull = data.sample_weight * victim.loss.slope(data.y) * (data.rows.dot(v.w) + v.b)
         low, high = self.row_slopes
         used = pull != 0.0  # a slope may be infinite
         pull, low, high = pull[used], low[used], high[used]
@@ -147,10 +147,9 @@ def _enlarged(problem: Problem, boundary: np.ndarray) -> Stationarity:
     gradient_w, gradient_b = victim.penalty_gradient(problem.target)
     rho, constant = victim.rho(data.n_rows), float(victim.intercept != "none")
     g = Direction(
-        np.asarray(data.X.T @ weight).ravel() + rho * gradient_w, constant * float(weight.sum() + rho * gradient_b)
+        data.rows.transposed_dot(weight) + rho * gradient_w, constant * float(weight.sum() + rho * gradient_b)
     )
-    rows = data.X[np.flatnonzero(boundary)]
-    dense = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
+    dense = data.rows.take(np.flatnonzero(boundary))
     return Stationarity(g, -slope[boundary][:, None] * dense, -constant * slope[boundary])
 
 

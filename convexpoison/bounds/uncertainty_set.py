@@ -19,10 +19,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.near_target_sets import Combination
@@ -116,7 +114,7 @@ class Ball(Neighbourhood):
         return self.radius
 
     def score_moves(self) -> tuple[FloatArray, FloatArray]:
-        moves = self.radius * lengths(self.problem.data.X, self._constant)
+        moves = self.radius * np.sqrt(self.problem.data.rows.squared_norms() + self._constant**2)
         return moves, moves
 
     def shift(self, label: int) -> float:
@@ -145,12 +143,6 @@ def _upper(price: Price) -> float:
 def second_derivative(problem: Problem, v: Direction) -> Direction:
     """``J v``."""
     return Direction(v.w, problem.victim.intercept_weight * v.b)
-
-
-def lengths(X: Any, constant: float) -> FloatArray:
-    """``|(x, constant)|`` of every row."""
-    squares = X.multiply(X).sum(axis=1) if sp.issparse(X) else (X * X).sum(axis=1)
-    return np.asarray(np.sqrt(np.asarray(squares).ravel() + constant**2))
 
 
 def longest(space: Space, constant: float) -> float:

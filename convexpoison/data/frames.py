@@ -22,6 +22,11 @@ def as_table(X: Any) -> Any:
     return X.tocsr() if sp.issparse(X) else X if is_frame(X) else np.asarray(X)
 
 
+def as_dense(X: Any) -> np.ndarray:
+    """Return an array with the numbers of X, which may be sparse."""
+    return X.toarray() if sp.issparse(X) else np.asarray(X)
+
+
 def column_names(X: Any) -> tuple[str, ...] | None:
     """Names of a frame's columns; None for arrays."""
     return tuple(map(str, X.columns)) if is_frame(X) else None
@@ -36,7 +41,7 @@ def columns_of(X: Any) -> list[np.ndarray]:
     """The values of all columns of a small table."""
     if is_frame(X):
         return [column(X, j) for j in range(X.shape[1])]
-    return list((X.toarray() if sp.issparse(X) else np.asarray(X)).T)
+    return list(as_dense(X).T)
 
 
 def whole_columns(X: Any, n_features: int) -> np.ndarray:

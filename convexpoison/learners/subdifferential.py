@@ -16,10 +16,8 @@ falls to 0, so its supremum over v is what Theorem 2 can say at most, and it is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
@@ -65,7 +63,8 @@ class Stationarity:
         """Evaluate G at the target."""
         loss = victim.loss
         argument = loss.argument(target.decision_function(data.X), data.y)
-        size = 1.0 + np.abs(argument) + _sum_sizes(data, target)
+        absolute = data.rows.absolute()
+        size = 1.0 + np.abs(argument) + (absolute.dot(np.abs(target.coef)) + abs(target.intercept))
         at_kink = np.zeros(data.n_samples, dtype=bool)
         if not loss.smooth:
             at_kink = np.abs(argument - 1.0) <= BOUNDARY * size
@@ -73,19 +72,17 @@ class Stationarity:
         weight = np.where(at_kink, 0.0, slope * loss.derivative(argument))
         penalty_w, penalty_b = victim.penalty_gradient(target)
         rho = victim.rho(data.n_rows)
-        rows = data.X[np.flatnonzero(at_kink)]
-        dense = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
         pull = -slope[at_kink]
         free = float(victim.intercept != "none")
-        g = Direction(_add_up(data.X, weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
+        g = Direction(data.rows.transposed_dot(weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
         # All losses bend most at 0, so this is the most that an error in the argument can do to the derivative.
         bend = float(loss.curvature(0.0))
         moved = _EPS * (data.n_features + 8) * bend * np.abs(slope) * size
         moved += _EPS * (data.n_samples + 8) * np.abs(weight)
         rounding = _EPS * (data.n_samples + 8) * rho
-        error_w = _add_up(abs(data.X), moved) + rounding * np.abs(penalty_w)
+        error_w = absolute.transposed_dot(moved) + rounding * np.abs(penalty_w)
         error = Direction(error_w, free * float(moved.sum() + rounding * abs(penalty_b)))
-        return cls(g, pull[:, None] * dense, free * pull, error)
+        return cls(g, pull[:, None] * data.rows.take(np.flatnonzero(at_kink)), free * pull, error)
 
     def resistance(self, v: Direction) -> float:
         """``min over g in G of -<g, v>``: what points have to make up for along v."""
@@ -100,14 +97,3 @@ class Stationarity:
             np.abs(self.g.w) @ w + abs(self.g.b) * b + (np.abs(self.pull_w) @ w + np.abs(self.pull_b) * b).sum()
         )
         return self.resistance(v) - error - _EPS * (w.size + self.pull_b.size + 8) * sizes
-
-
-def _sum_sizes(data: TrainingData, target: LinearModel) -> FloatArray:
-    """``sum |x_j w_j|`` of every row: what rounding errors of its score are measured by."""
-    size = abs(data.X) @ np.abs(target.coef)
-    return np.asarray(size).ravel() + abs(target.intercept)
-
-
-def _add_up(X: Any, weight: FloatArray) -> FloatArray:
-    """The weighted sum of the rows of X, dense or sparse."""
-    return np.asarray(X.T @ weight).ravel()
