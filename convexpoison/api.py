@@ -15,7 +15,7 @@ from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, Task, takes
 from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.evaluate import Outcome, Setting, Stop, bound_time_limit, check_stop, replay
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.bounds.bound import LowerBound
+from convexpoison.bounds.bound import Bound
 from convexpoison.bounds.convergence import guarantee
 from convexpoison.bounds.goal import goal_bound
 from convexpoison.bounds.near_target import ball_bound, eps_close_bound
@@ -25,7 +25,8 @@ from convexpoison.bounds.tight import tight_bound
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.losses.registry import get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer, check
@@ -272,7 +273,7 @@ def lower_bound(
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
-) -> LowerBound:
+) -> Bound:
     """How many points it takes at least to make the victim learn the target, or to reach a goal.
 
     Parameters
@@ -301,9 +302,9 @@ def lower_bound(
 
     Returns
     -------
-    LowerBound
-        :class:`~convexpoison.Bound`; an ApproximateBound with eps or delta; a GoalBound for a goal. All have
-        ``float(bound)``, ``bound.n_points``; infinite if no number of points reproduces the target.
+    Bound
+        ``float(bound)``, ``bound.n_points``, ``bound.certificate``; infinite if no number of points is enough. ``bound.about``
+        is the target, the models near it (with eps or delta), or the goal.
 
     Raises
     ------
@@ -318,7 +319,7 @@ def lower_bound(
     >>> victim, space = cp.Victim("hinge", C=1.0, intercept="none"), cp.Space.box(-1.0, 1.0, 1)
     >>> bound = cp.lower_bound(([0.5], 0.0), ([[0.5], [-0.5]], [1, -1]), victim=victim, space=space)
     >>> round(float(bound), 6), bound.n_points, bound.certified
-    (0.5, 1.0, True)
+    (0.5, 1, True)
     >>> bound.certificate.verify(([[0.5], [-0.5]], [1, -1])).holds
     True
     """

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from convexpoison.data.training_data import TrainingData
-from convexpoison.goals import Goal
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Stationarity
 from convexpoison.learners.victim import Victim
 from convexpoison.threats import AddRows
 
 if TYPE_CHECKING:
+    from convexpoison.goals import Goal
     from convexpoison.spaces.space import Space
 
 

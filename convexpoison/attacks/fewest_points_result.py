@@ -52,7 +52,7 @@ class LeastMassTarget(Shown):
     counts : int array of shape (n_distinct,)
         Copies of each point.
     bound : float
-        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.Certificate`): no points with a smaller
+        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.TargetCertificate`): no points with a smaller
         total reproduce ``model``. It says nothing about other models. 0 where time or solver left nothing to prove it by.
     mass : float
         Least mass found for ``model``, which the bound cannot exceed; ``inf`` where time or solver left none.

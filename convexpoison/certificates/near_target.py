@@ -15,7 +15,7 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
+from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
@@ -40,7 +40,7 @@ Kind = Literal["ball", "eps_close"]
 
 
 @dataclass(frozen=True, eq=False)
-class NearCertificate(Claim):
+class NearTargetCertificate(Certificate):
     """With fewer than ``value`` points in ``space`` the victim learns no model near ``target``.
 
     Attributes
@@ -273,7 +273,7 @@ class NearCertificate(Claim):
 
 def certify_near(
     problem: Problem, near: Kind, radius: float, direction: Direction, combination: Combination | None
-) -> NearCertificate:
+) -> NearTargetCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 
     Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
@@ -283,7 +283,7 @@ def certify_near(
     if combination is not None:  # a power of two, so that the direction is of length about 1
         shift = scale_of(direction)
         combination = replace(combination, masses=np.ldexp(combination.masses, shift))
-    draft = NearCertificate(
+    draft = NearTargetCertificate(
         problem.victim, problem.target, problem.space, near, radius, normalized(direction), combination, 0.0, note
     )
     value, rounding = draft._proof(problem.data)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -145,6 +145,17 @@ def exp(x: Interval) -> Interval:
 def log(x: Interval) -> Interval:
     """The natural logarithm of what is not negative; -inf where an end is 0."""
     return Interval(_log(x.lower).lower, _log(x.upper).upper)
+
+
+Number = TypeVar("Number", FloatArray, Interval)
+"""What a formula is evaluated with: doubles, or intervals where it has to be proven."""
+
+
+def entropy(x: Number) -> Number:
+    """Return ``-x log x`` of numbers that are not negative; 0 at 0."""
+    if isinstance(x, Interval):
+        return -(x * log(x)).where(x.upper > 0.0, 0.0)
+    return np.asarray(-(x * np.log(np.where(x > 0.0, x, 1.0))))
 
 
 def sigmoid(x: Interval) -> Interval:

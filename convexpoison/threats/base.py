@@ -15,11 +15,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from convexpoison.geometry.support_function import Price
 from convexpoison.learners.subdifferential import Direction
 
 if TYPE_CHECKING:
+    from convexpoison.geometry.support_function import Price
     from convexpoison.learners.trainers import Trainer
+    from convexpoison.numerics.intervals import Interval
     from convexpoison.poison import Poison
     from convexpoison.problem import Problem
 
@@ -43,6 +44,10 @@ class Threat(ABC):
 
         Outward rounded, not negative, and not decreasing in ``n_edits``.
         """
+
+    @abstractmethod
+    def fewest(self, problem: Problem, v: Direction, deficit: Interval) -> Interval:
+        """Enclose the least number of edits whose gain reaches a positive deficit; ``inf`` if no number does."""
 
     @abstractmethod
     def apply(self, trainer: Trainer, poison: Poison) -> None:

@@ -14,7 +14,7 @@ from convexpoison import datasets
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
 from tests.bounds.tight_problems import (

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.certificates.clean_gradient import resistance
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.linear_model import LinearModel
@@ -256,7 +256,7 @@ def problem() -> tuple[Problem, Direction]:
     return hinge_problem()
 
 
-def certificate_of(problem: tuple[Problem, Direction]) -> Certificate:
+def certificate_of(problem: tuple[Problem, Direction]) -> TargetCertificate:
     p, v = problem
     return certify(p.victim, p.target, p.space, v, p.data)
 
@@ -372,33 +372,33 @@ def test_balls_and_slabs_bound_an_unbounded_box() -> None:
 # -------------------------------------------------------------------- tampering
 
 
-def _turned(c: Certificate) -> Certificate:
+def _turned(c: TargetCertificate) -> TargetCertificate:
     return replace(c, direction=Direction(-c.direction.w, -c.direction.b))
 
 
-def _noisy(c: Certificate) -> Certificate:
+def _noisy(c: TargetCertificate) -> TargetCertificate:
     return replace(c, direction=Direction(c.direction.w + 0.3 * np.abs(c.direction.w).max(), c.direction.b))
 
 
-def _greedy(c: Certificate) -> Certificate:
+def _greedy(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=c.value * (1.0 + 1e-8))
 
 
-def _infinite(c: Certificate) -> Certificate:
+def _infinite(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=math.inf)
 
 
-def _retargeted(c: Certificate) -> Certificate:
+def _retargeted(c: TargetCertificate) -> TargetCertificate:
     p, _ = hinge_problem()
     return replace(c, target=c.target.between(p.victim.trainer(p.data).model, 0.5))
 
 
-def _wider(c: Certificate) -> Certificate:
+def _wider(c: TargetCertificate) -> TargetCertificate:
     return replace(c, space=Space.box(-1.0, 2.0, c.space.n_features))
 
 
 @pytest.mark.parametrize("change", [_turned, _noisy, _greedy, _infinite, _retargeted, _wider])
-def test_tampered(change: Callable[[Certificate], Certificate], problem: tuple[Problem, Direction]) -> None:
+def test_tampered(change: Callable[[TargetCertificate], TargetCertificate], problem: tuple[Problem, Direction]) -> None:
     honest, data = certificate_of(problem), problem[0].data
     assert honest.verify(data)
     tampered = change(honest)
@@ -484,7 +484,7 @@ def test_saved_and_loaded(tmp_path: Path, problem: tuple[Problem, Direction]) ->
         saved = certify(p.victim, target, space, v, (p.data.X, labels))
         assert "constraints are left out" in saved.note
         saved.save(tmp_path / "c.npz")
-        loaded = Certificate.load(tmp_path / "c.npz")
+        loaded = TargetCertificate.load(tmp_path / "c.npz")
         assert loaded.victim == saved.victim and loaded.target.classes == target.classes
         assert (loaded.value, loaded.note) == (saved.value, saved.note)
         assert loaded.space.parts == space.parts - {"constraints"} and loaded.space.one_hot == space.one_hot
@@ -502,7 +502,7 @@ def test_saved_regression(tmp_path: Path, rng: np.random.Generator) -> None:
     v = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
     saved = certify(victim, target, space, v, data)
     saved.save(tmp_path / "r.npz")
-    loaded = Certificate.load(tmp_path / "r.npz")
+    loaded = TargetCertificate.load(tmp_path / "r.npz")
     assert saved.value > 0.0 and loaded.verify((data.X, data.y))
     assert loaded.space.response == space.response and "squared" in loaded.statement
 
@@ -530,7 +530,7 @@ def test_unreadable_files(tmp_path: Path, problem: tuple[Problem, Direction]) ->
     for content in changed:
         np.savez(path, **content)
         with pytest.raises(ValueError, match="not a certificate"):
-            Certificate.load(path)
+            TargetCertificate.load(path)
     path.write_bytes(b"no zip file")
     with pytest.raises(ValueError, match="not a certificate"):
-        Certificate.load(path)
+        TargetCertificate.load(path)
