@@ -23,7 +23,7 @@ from convexpoison.bounds.tight import tight_bound
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.losses import Loss, get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer, check

@@ -20,7 +20,7 @@ import convexpoison as cp
 from convexpoison.attacks.base import METHODS
 from convexpoison.cli.commands import main
 from convexpoison.datasets import SOURCES, Dataset
-from convexpoison.learners.losses.base import LOSSES, Hinge
+from convexpoison.learners.losses import LOSSES, Hinge
 from convexpoison.loss_difference import backends
 from convexpoison.loss_difference.backends import backend
 from convexpoison.loss_difference.query import Question

@@ -128,7 +128,7 @@ class _Game:
         # Compared with the model 0, under which all points have the same loss.
         nothing = LinearModel(np.zeros(data.n_features))
         found = answer(Question(victim.loss, model, nothing, self.task.space))
-        largest = float(np.nextafter(found.upper + loss_upper(victim.loss.name, np.zeros(1))[0], np.inf))
+        largest = float(np.nextafter(found.upper + loss_upper(victim.loss, np.zeros(1))[0], np.inf))
         value = victim.data_loss(model, data) + k * largest + victim.rho(data.n_rows + k) * victim.penalty(model)
         if self.best is None or value < self.best[0]:
             self.best = (value, model, largest)

@@ -23,7 +23,7 @@ from convexpoison.attacks.base import Poison, Status, Task
 from convexpoison.attacks.initial_points import Clones
 from convexpoison.attacks.minimax_game import Batch, Game, Pace
 from convexpoison.learners.implicit.tuning import tuned_victim
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.learners.victim import Victim
 
@@ -170,7 +170,7 @@ def _info(game: Game, tune: str | None) -> dict[str, Any]:
 
 
 def _differentiable(task: Task) -> Task:
-    if isinstance(task.victim.loss, Hinge):
+    if task.victim.loss == Hinge():
         return replace(task, victim=replace(task.victim, loss=SmoothHinge()))
     return task
 

@@ -225,7 +225,8 @@ class BoundProblem:
     @property
     def has_tight_bound(self) -> bool:
         """Whether the space can be multiplied by a mass (all parts but constraints of the user's), for a loss with proofs."""
-        return self.space.constraints is None and has_proofs(self.victim.loss)
+        loss = self.victim.loss
+        return self.space.constraints is None and has_proofs(loss) and not loss.missing("support_peak")
 
     def tight(self, time_limit_s: float | None = None) -> Bound:
         """The best bound there is (:mod:`convexpoison.bounds.tight`), or what it has come to when the time is up."""

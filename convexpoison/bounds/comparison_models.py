@@ -22,6 +22,7 @@ from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.robust_program import ROUNDING
 from convexpoison.geometry.support_function import score_range
 from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
@@ -46,7 +47,7 @@ def witness_bounds(close: Close) -> Iterator[tuple[str, float]]:
     if not victim.loss.classification or set(problem.space.labels) != {-1, 1}:
         return
     methods = {"witness": _sharp(close)}
-    if victim.loss.name == "hinge":
+    if victim.loss == Hinge():
         methods["corollary_1"] = _corollary_1(close)
     clean = victim.trainer(data).model
     witnesses = [target.between(clean, fraction) for fraction in _RAY]

@@ -40,10 +40,11 @@ import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.uncertainty_set import Neighbourhood, Sway, second_derivative
-from convexpoison.certificates.near_target_sets import Combination
+from convexpoison.certificates.near_target_sets import Combination, slack
 from convexpoison.geometry.support_function import Price, score_range
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.numerics.intervals import Interval
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces.space import Space
@@ -67,23 +68,10 @@ class Close(Neighbourhood):
     # ---------------------------------------------------------------- one score
 
     def slack(self, label: int, margin: FloatArray) -> FloatArray:
-        """``d_y(u)``; infinite for a label that the space has not."""
-        u, eps, loss, space = (
-            np.asarray(margin, dtype=np.float64),
-            self.eps,
-            self.problem.victim.loss,
-            self.problem.space,
-        )
-        if not loss.classification:
-            assert space.response is not None
-            return _lift(u - (space.response[1] if label > 0 else -space.response[0]), eps)
-        if label not in space.labels:
-            return np.full_like(u, np.inf)
-        if loss.name == "hinge":
-            return eps + np.maximum(u - 1.0, 0.0)
-        if loss.name == "squared_hinge":
-            return np.maximum(u - 1.0, 0.0) + _lift(np.minimum(u - 1.0, 0.0), eps)
-        return np.asarray(np.logaddexp(eps, u + eps + np.log(-np.expm1(-eps))))
+        """Return ``d_y(u)``, rounded up; infinite for a label that the space has not."""
+        problem, u = self.problem, Interval.of(margin)
+        with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
+            return slack(problem.victim.loss, problem.space, self.eps, label, u)
 
     def steepening(self, label: int, margin: float) -> float:
         return float(self.slack(label, np.array(margin)))
@@ -107,8 +95,8 @@ class Close(Neighbourhood):
         return self._most(label, np.inf)
 
     def shift(self, label: int) -> float:
-        # Where margins of 1 or more have no slope, only those count that can fall to 1.
-        return self._most(label, 1.0 if self.problem.victim.loss.name in ("hinge", "squared_hinge") else np.inf)
+        # Where margins beyond the active range have no slope, only those count that can fall into it.
+        return self._most(label, self.problem.victim.loss.active_range[1])
 
     def _most(self, label: int, ceiling: float) -> float:
         """The largest fall among points whose margin may come to be at most the ceiling.
@@ -159,14 +147,15 @@ class Close(Neighbourhood):
     # ---------------------------------------------------------------- prices
 
     def dearest(self, v: Direction) -> Price:
-        """As in the base class; for the logistic loss ``|phi'(u - d(u))| = e^-eps |phi'(u)| + 1 - e^-eps`` is more exact."""
-        if self.problem.victim.loss.name != "logistic":
+        """Return the price as in the base class; for the logistic loss the steepening is more exact than the shift."""
+        steepening = self.problem.victim.loss.steepening(self.eps)
+        if steepening is None:
             return super().dearest(v)
-        price, share = self._dearest(v, {-1: 0.0, 1: 0.0}), np.exp(-self.eps)
+        price, share = self._dearest(v, {-1: 0.0, 1: 0.0}), float(steepening.upper)
         space = self.problem.space
         low, high = score_range(LinearModel(v.w), space)
         steepest = max(max(-y * (low + v.b), -y * (high + v.b)) for y in space.labels)
-        upper = share * price.upper + (1.0 - share) * max(steepest, 0.0) * _SAFETY
+        upper = (1.0 - share) * price.upper + share * max(steepest, 0.0) * _SAFETY
         return Price(price.value, float(upper), price.point, price.label, price.score)
 
     # ---------------------------------------------------------------- sums of scores
@@ -263,9 +252,3 @@ def _settle(space: Space, x: FloatArray) -> FloatArray:
         if total > 1.0 or not group.at_most_one:
             point[columns] = point[columns] / total if total > 0 else 1.0 / len(columns)
     return np.asarray(point)
-
-
-def _lift(a: FloatArray, eps: float) -> FloatArray:
-    """``a + sqrt(a^2 + eps)`` without cancellation."""
-    root = np.sqrt(a * a + eps)
-    return np.asarray(np.where(a >= 0, a + root, eps / np.maximum(root - a, np.finfo(float).tiny)))

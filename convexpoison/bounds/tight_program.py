@@ -65,7 +65,7 @@ class MassProblem:
     clean: Stationarity = field(init=False)
 
     def __post_init__(self) -> None:
-        need_proofs(self.victim.loss, "the least mass of an attack")
+        need_proofs(self.victim.loss, "the least mass of an attack", "support_peak")
         object.__setattr__(self, "clean", Stationarity.of(self.victim, self.data, self.target))
 
     @property

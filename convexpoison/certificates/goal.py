@@ -17,7 +17,7 @@ import numpy as np
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.base import LEFT_OUT, Claim, vector
-from convexpoison.certificates.clean_gradient import need_proofs
+from convexpoison.certificates.clean_gradient import GOAL_PROOFS, need_proofs
 from convexpoison.certificates.file_format import classes_of
 from convexpoison.certificates.goal_check import Proof
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
@@ -93,13 +93,13 @@ class GoalCertificate(Claim):
         self._check_value()
         if not self.victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
-        need_proofs(self.victim.loss, "a certificate for a goal")
+        need_proofs(self.victim.loss, "a certificate for a goal", *GOAL_PROOFS)
         k, p = self.labels.size, self.space.n_features + (self.victim.intercept != "none")
         if self.rows.shape != (k, self.space.n_features) or not np.isin(self.labels, (-1.0, 1.0)).all():
             raise ValueError(
                 f"a goal of shape {self.rows.shape} with {k} labels does not fit the space, or one is not -1 or +1"
             )
-        steepest = np.inf if self.victim.loss.name == "squared_hinge" else 1.0
+        steepest = self.victim.loss.lipschitz(np.inf)
         for s in self.sections:
             if (
                 s.reference.shape != (p,)

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import loss_value, regularisation, support_height
+from convexpoison.certificates.clean_gradient import regularisation
 from convexpoison.certificates.goal_dual_function import Barrier, Case
 from convexpoison.certificates.support_bound import Hull
 from convexpoison.numerics.interval_matrix import Matrix
@@ -53,12 +53,12 @@ class Proof:
         loss, weight = barrier.ground.victim.loss, data.sample_weight
         w, b = self._reference
         margins = (self.rows.dot(w) + b) * data.y
-        K = (support_height(loss, barrier.slopes) * weight).sum()
+        K = (loss.support_line(Interval.of(barrier.slopes)) * weight).sum()
         pull = Interval.of(weight) * barrier.slopes * data.y
         G = -self.rows.transposed_dot(pull)
         if self._has_intercept:
             G = _append(G, -pull.sum())
-        return K - (loss_value(loss, margins) * weight).sum(), G
+        return K - (loss.value_enclosure(margins) * weight).sum(), G
 
     @cached_property
     def _reference(self) -> tuple[FloatArray, float]:
@@ -129,16 +129,15 @@ class Proof:
         loss = self.barrier.ground.victim.loss
         if not case.excess:
             return Interval.of(0.0)
-        if loss.name == "hinge":
-            return 1.0 - Interval.of(case.q) if case.p == 1.0 and 0.0 <= case.q <= 1.0 else None
-        if loss.name == "logistic" and case.p == case.q == 1.0:
-            return Interval.of(0.0)
-        if case.q < 0.0 or (loss.name == "logistic" and case.q > 1.0):
+        if not 0.0 <= case.q <= loss.lipschitz(np.inf):
             return None
+        known = loss.difference_height(case.p, case.q)
+        if known is not None:
+            return known
         # phi is convex: a line that is above it at both ends is above it in between.
         u = self._margins(case.label)
-        above = loss_value(loss, u) + Interval.of(case.p) * u
-        return Interval.of(above.upper.max()) - support_height(loss, np.array(case.q))
+        above = loss.value_enclosure(u) + Interval.of(case.p) * u
+        return Interval.of(above.upper.max()) - loss.support_line(Interval.of(case.q))
 
     def _margins(self, label: float) -> Interval:
         """The least and the largest margin that the reference can have in the space (two numbers)."""

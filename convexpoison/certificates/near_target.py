@@ -17,21 +17,20 @@ from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import regularisation
+from convexpoison.certificates.clean_gradient import regularisation, subdifferential
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
     Combination,
     Slope,
     Surroundings,
-    derivative,
     settled,
 )
 from convexpoison.certificates.support_bound import Hull, price
 from convexpoison.certificates.target import MARGIN, normalized, scale_of
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import BOUNDARY, Direction
+from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, dot, product
 from convexpoison.spaces.space import Space
@@ -189,8 +188,8 @@ class NearCertificate(Claim):
             beyond = (product(abs(data.X), width)[0] + width_b).upper
             along = along + Interval(-beyond, beyond)
         slopes = along * data.y if loss.classification else along
-        near = BOUNDARY * (1.0 + np.abs(scores.upper) + size + abs(self.target.intercept))
-        terms = derivative(loss, argument, near) * slopes * data.sample_weight
+        scale = 1.0 + np.abs(scores.upper) + size + abs(self.target.intercept)
+        terms = subdifferential(loss, argument, scale) * slopes * data.sample_weight
         # Every row takes its worst end; the width of the sum is that of rounding alone then.
         worst = terms.upper
         if not np.isfinite(worst).all():

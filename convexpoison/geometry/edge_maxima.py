@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places
+from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places
 
 
 class Summit(NamedTuple):
@@ -34,7 +34,7 @@ class Summit(NamedTuple):
 
 
 def summit(
-    loss: Loss, edges: Edges, divisible: NDArray[np.bool_] | None = None, floor: float = -np.inf
+    loss: Loss, path: ArgumentPath, divisible: NDArray[np.bool_] | None = None, floor: float = -np.inf
 ) -> Summit:
     """Return the highest places of the loss difference.
 
@@ -42,17 +42,17 @@ def summit(
     ----------
     loss : Loss
         One with ``edge_maxima``.
-    edges : Edges
+    path : ArgumentPath
     divisible : bool array, one entry an edge, optional
         Whether places inside the edge belong to the space, or only its ends do (default: all do).
     floor : float
         Differences below this need not be told apart.
     """
-    vertex = loss.value(edges.u) - loss.value(edges.v)
+    vertex = loss.value(path.u) - loss.value(path.v)
     k = int(vertex.argmax())
     corner = EdgeMaximum(float(vertex[k]), k, 0.0)
     floor = max(corner.value, floor)
-    inside = loss.edge_maxima(edges, vertex, floor)
+    inside = loss.edge_maxima(path, vertex, floor)
     if not inside.edge.size:
         return Summit(floor, corner, corner)
     best = whole = _highest(inside, corner)

@@ -4,7 +4,7 @@
 product with v, so the maximum lies on the boundary of the image of the space under these two:
 
 - box, one-hot hulls (and integers, relaxed): one sort gives all of the boundary (:mod:`~convexpoison.geometry.lower_hull`), and
-  on each of its edges the maximum is known (:mod:`~convexpoison.geometry.support_peaks`);
+  on each of its edges the maximum is known (``support_peak`` of the loss);
 - slabs and balls too: the boundary is enclosed as far as needed (:mod:`~convexpoison.geometry.outer_approximation`).
 
 Either way ``upper`` is the library's own, rounding included; no solver is trusted. Integer columns count as intervals and
@@ -22,9 +22,9 @@ import numpy as np
 from convexpoison._utils.types import FloatArray
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.outer_approximation import sketch
-from convexpoison.geometry.support_peaks import PEAKS, hinge
 from convexpoison.geometry.weak_duality import bounded_box, linear_upper_bound
 from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.losses.edges import largest_fall
 from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
@@ -157,15 +157,16 @@ def _exact(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _
     for side in _sides(victim, target, space, v):
         chain = scores.chain(box, region.groups, side.sign)
         product, argument = chain.u + side.shift_u, chain.v + side.shift_v
-        value, edge, fraction = PEAKS[victim.loss.name](product, argument)
+        value, edge, fraction = victim.loss.support_peak(product, argument)
         yield side, value, rounding.top(victim, product, argument), chain.point(edge, fraction)
 
 
 def _enclosed(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _Look:
     rounding = _Rounding.of(target, space, v)
-    peak = PEAKS[victim.loss.name]
     for side in _sides(victim, target, space, v):
-        drawn = sketch(space, side.sign * v.w, side.sign * target.coef, peak, (side.shift_u, side.shift_v))
+        drawn = sketch(
+            space, side.sign * v.w, side.sign * target.coef, victim.loss.support_peak, (side.shift_u, side.shift_v)
+        )
         yield side, drawn.value, rounding.top(victim, drawn.u, drawn.v), drawn.point
 
 
@@ -194,12 +195,13 @@ class _Rounding:
         Rounding moves a margin of 1 along the boundary, and where it is steep that counts: for the hinge the points a
         little beyond are let in.
         """
-        loss, active = victim.loss, hinge(product, argument - self.argument).value + self.product
+        loss, ceiling = victim.loss, victim.loss.active_range[1]
+        active = largest_fall(product, argument - self.argument, ceiling).value + self.product
         if not loss.smooth:
             return active
         steep = float(np.abs(loss.derivative([argument.min(), argument.max()])).max())
-        bend = float(loss.curvature(0.0))
-        value = PEAKS[loss.name](product, argument).value
+        bend = float(loss.curvature(loss.bends_most_at))
+        value = loss.support_peak(product, argument).value
         value += (steep + 1.0) * self.product + bend * self.argument * (self.reach + self.product)
         # Points with loss that all pull backwards, however little, are no dearer than those without.
-        return min(value, 0.0) if loss.name == "squared_hinge" and active <= 0.0 else value
+        return min(value, 0.0) if np.isfinite(ceiling) and active <= 0.0 else value

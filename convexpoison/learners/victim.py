@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.losses import Loss, get_loss
 
 if TYPE_CHECKING:
     from convexpoison.data.training_data import TrainingData

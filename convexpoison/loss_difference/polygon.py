@@ -17,11 +17,11 @@ from convexpoison.loss_difference.query import Proposal, Question
 
 
 class Polygon:
-    """Exact and global for the four losses; needs NumPy and SciPy only."""
+    """Exact and global for every loss with ``edge_maxima``; needs NumPy and SciPy only."""
 
     name = "polygon"
     capabilities = Capabilities(
-        losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
+        formulas=("edge_maxima", "lipschitz"),
         parts=frozenset({"box", "one_hot", "integer"}),
     )
 
@@ -53,7 +53,7 @@ def rounding(question: Question) -> float:
     response = 0.0 if space.response is None else max(map(abs, space.response))
     for model in (question.model, question.reference):
         reach = 1.0 + response + abs(model.intercept) + float(np.abs(model.coef) @ extent)
-        total += reach if question.loss.name in ("hinge", "logistic") else 2.0 * reach * reach
+        total += reach * question.loss.lipschitz(reach)
     return 2.0 * (space.n_features + 8) * float(np.finfo(np.float64).eps) * total
 
 

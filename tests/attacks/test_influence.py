@@ -17,7 +17,7 @@ from convexpoison.attacks.influence import SmoothHinge, _groups, influence
 from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses import Hinge
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from convexpoison.attacks.base import Task
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.attacks.min_max import _Game, min_max
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.losses import get_loss
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)
@@ -204,7 +205,7 @@ class TestDamageBound:
     @settings(max_examples=300)
     def test_losses_are_rounded_up(self, margin, loss):
         mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')")
-        bound = mpmath.mpf(float(loss_upper(loss, np.array([margin]))[0]))
+        bound = mpmath.mpf(float(loss_upper(get_loss(loss), np.array([margin]))[0]))
         with mpmath.workdps(60):
             u = mpmath.mpf(margin)
             plus = max(mpmath.mpf(0), 1 - u)

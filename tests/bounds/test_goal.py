@@ -24,8 +24,7 @@ from convexpoison.data.training_data import TrainingData
 from convexpoison.datasets import Dataset
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import get_loss
-from convexpoison.learners.losses.support_line import support
+from convexpoison.learners.losses import get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.interval_matrix import Matrix
 from convexpoison.spaces.space import Space
@@ -198,7 +197,7 @@ def test_support_lines_stay_below_the_loss(seed: int, loss: str) -> None:
     rng = np.random.default_rng(seed)
     slopes = rng.random(20) * (3.0 if loss == "squared_hinge" else 1.0)
     u = rng.normal(scale=4.0, size=200)
-    lines = support(get_loss(loss), slopes)[:, None] - slopes[:, None] * u
+    lines = get_loss(loss).support_line(slopes)[:, None] - slopes[:, None] * u
     assert (lines <= get_loss(loss).value(u) + 1e-12).all()
 
 

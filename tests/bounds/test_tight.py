@@ -14,7 +14,7 @@ from convexpoison import datasets
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from tests.bounds.tight_problems import (
     INTERCEPTS,
     STRENGTHS,

@@ -12,7 +12,7 @@ import convexpoison as cp
 from convexpoison.bounds.tight import improve
 from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from tests.loss_difference.queries import sample
 
 STRENGTHS = ({"C": 0.5}, {"C_R": 0.1})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.errors import SolverError
 from convexpoison.geometry.support_function import dearest, has_point_without_loss, prices, score_range
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, space_rows

@@ -9,7 +9,8 @@ from scipy.optimize import approx_fprime, check_grad
 import convexpoison as cp
 from convexpoison.attacks.goal_surrogate import Aim
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.implicit.best_response import Response, RoundedHinge
+from convexpoison.learners.implicit.best_response import Response
+from convexpoison.learners.losses import RoundedHinge
 
 LABELS = np.array([-1.0, 1.0])
 VICTIMS = [

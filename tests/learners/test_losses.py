@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convexpoison.learners.losses.base import LOSSES, Hinge, Logistic, Loss, Squared, SquaredHinge, get_loss
+from convexpoison.learners.losses import LOSSES, Hinge, Logistic, Loss, Squared, SquaredHinge, get_loss
 
 ALL = pytest.mark.parametrize("loss", list(LOSSES.values()), ids=list(LOSSES))
 NUMBERS = st.floats(-50.0, 50.0)
