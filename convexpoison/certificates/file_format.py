@@ -11,6 +11,7 @@ import numpy as np
 
 from convexpoison._utils.files import NOT_NPZ, Arrays
 from convexpoison.data.training_data import Classes
+from convexpoison.learners.losses.registry import file_name
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.parts import Grid, OneHot
 from convexpoison.spaces.space import Space
@@ -28,7 +29,7 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
         "kind": kind,
         "format": _FORMAT,
         "victim": {
-            "loss": victim.loss.name,
+            "loss": file_name(victim.loss),
             "C": victim.C,
             "C_R": victim.C_R,
             "intercept": victim.intercept,
