@@ -1,4 +1,4 @@
-"""The ways to a hypergradient in the bilevel attack on a network: seconds an outer step, time to a given fall, memory.
+"""Methods for the hypergradient in the bilevel attack on a network: seconds an outer step, time to a given fall, memory.
 
     python benchmarks/bench_bilevel.py
 
@@ -32,7 +32,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def run(way: dict[str, Any], eps: float) -> dict[str, Any]:
-    """One attack: after each step the processor's seconds, the peak of memory (MB), and the soft radius of the batch."""
+    """Run one attack and record, after each step, processor seconds, peak memory (MB) and the soft radius of the batch."""
     import torch
 
     from convexpoison import neural
@@ -57,12 +57,12 @@ def run(way: dict[str, Any], eps: float) -> dict[str, Any]:
         victim=neural.NeuralVictim("mlp", neural.GaussianAugmentation(SIGMA), neural.Recipe(weight_decay=0.0)),
         callback=watch,
     )  # fmt: skip
-    # The first step holds the warm-up.
+    # The first step includes the warm-up.
     return {"seconds": np.diff(seconds)[1:].tolist(), "memory": memory, "radius": found.trace["upper"].tolist()}
 
 
 def measured() -> dict[str, dict[str, Any]]:
-    """Every way with and without leave to move the poison, one process after another."""
+    """Run every method with movable and with fixed poison, one process after another."""
     out = {}
     for name, way in WAYS.items():
         with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
@@ -83,7 +83,7 @@ def measured() -> dict[str, dict[str, Any]]:
 
 
 def report(found: dict[str, dict[str, Any]]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [
         "# Hypergradients of the bilevel attack",
         "",

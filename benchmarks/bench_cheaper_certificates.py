@@ -1,4 +1,4 @@
-"""What certificates cost: a fixed number of draws, a tenth of it, a number for each image, and draws that end when they may.
+"""The cost of certificates: a fixed number of draws, a tenth of it, a number for each image, and draws that stop early.
 
 ``python benchmarks/bench_cheaper_certificates.py``; needs torch, and ``mnist.npz`` in the folder that ``CONVEXPOISON_DATA``
 names. One LeNet is trained with Gaussian noise; then the same test images are certified in several ways, and the certified
@@ -25,9 +25,9 @@ RESULTS = Path(__file__).parent / "results" / "cheaper_certificates.md"
 SIGMA = 0.5
 RADII = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 ALPHA = 0.001
-"""As in ``certify`` where it is not given."""
+"""The default of ``certify``."""
 N_FEW = 4
-"""The first so many radii are also asked for alone."""
+"""Number of radii, from the first, that are also certified alone."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Bench:
         return neural.SmoothedClassifier(self.net, SIGMA, random_state=self.seed)
 
     def certified(self, name: str, at: tuple[float, ...], n: int, n0: int = 100, **options: Any) -> Way:
-        """One certificate an image, read off at these radii."""
+        """Compute one certificate for each image, evaluated at these radii."""
         began = process_time()
         found = self.classifier().certify(self.X, n0=n0, n=n, **options)
         right = found.prediction == self.y
@@ -61,14 +61,14 @@ class Bench:
         return Way(name, accuracy, [float(found.n.mean()) + n0] * len(at), process_time() - began)
 
     def decided(self, name: str, radii: tuple[float, ...], n: int) -> Way:
-        """A decision for each image and radius, with draws of its own."""
+        """Compute a decision for each image and radius, with separate draws."""
         began = process_time()
         found = [self.classifier().certify_radius(self.X, r, n0=100, n_max=n) for r in radii]
         accuracy = [float(np.mean(d.prediction == self.y)) for d in found]
         return Way(name, accuracy, [float(d.n.mean()) + 100 for d in found], process_time() - began)
 
     def ways(self, n: int, tolerance: float | None) -> list[Way]:
-        """The fixed number first; the others are measured against it."""
+        """Return the results of all ways, the fixed number of draws first: the others are compared with it."""
         few = RADII[:N_FEW]
         ways = [
             self.certified(f"n = {n:,} fixed", RADII, n),
@@ -96,7 +96,7 @@ def table(ways: list[Way]) -> list[str]:
 
 
 def fewest(base: Way, n: int) -> str:
-    """What no certificate at this level can do without: draws that all vote for the class, ``p**draws <= alpha``."""
+    """Describe the least number of draws of any certificate at this level: all vote for the class, ``p**draws <= alpha``."""
     draws = np.ceil(np.log(ALPHA) / norm.logcdf(np.array(RADII) / SIGMA))
     largest = np.array(base.accuracy) - np.array([*base.accuracy[1:], 0.0])  # images whose largest radius this is
     return (
@@ -107,7 +107,7 @@ def fewest(base: Way, n: int) -> str:
 
 
 def verdict(ways: list[Way]) -> list[str]:
-    """What each loses and saves, and whether that is a point and nine tenths, said whether it pleases or not."""
+    """Describe the loss and the saving of each way, and whether they are within a point and at least nine tenths."""
     base, lines = ways[0], []
     for way in ways[1:]:
         k = len(way.accuracy)
@@ -127,7 +127,9 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--n", type=int, nargs="+", default=[20_000, 100_000])
-    parser.add_argument("--tolerance", type=float, help="one way more: loss of radius, in units of sigma, as 0.1")
+    parser.add_argument(
+        "--tolerance", type=float, help="add a way: tolerated loss of radius, in units of sigma, for example 0.1"
+    )
     parser.add_argument("--random-state", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Ratios of the convex core against what others do, side by side in one run.
+"""Ratios of the convex core against other implementations, measured in one run.
 
 Run by ``make bench``; needs ``CONVEXPOISON_DATA`` with ``mnist.npz``. Every figure is a median over several repetitions in
 which the competitors take turns, because machines are noisy. Prints a table and writes ``benchmarks/results/core.md`` and
@@ -34,7 +34,7 @@ C_R = 0.09
 
 
 def four_cvxpy_problems(w, b, w_ref, b_ref, low, high):
-    """The maximum hinge-loss difference as MTP's code finds it: per label, one problem with both losses active and one
+    """Compute the maximum hinge-loss difference as MTP's code does: per label, one problem with both losses active and one
     with only the first, each built anew."""
     best, best_point = -np.inf, None
     for y in (1, -1):
@@ -51,7 +51,7 @@ def four_cvxpy_problems(w, b, w_ref, b_ref, low, high):
 
 
 def take_turns(competitors: dict[str, Callable[[], object]], repetitions: dict[str, int]) -> dict[str, float]:
-    """Median seconds of each, interleaved."""
+    """Return the median seconds of each competitor, interleaved."""
     seconds: dict[str, list[float]] = {name: [] for name in competitors}
     for call in competitors.values():  # warm up
         call()
@@ -65,7 +65,7 @@ def take_turns(competitors: dict[str, Callable[[], object]], repetitions: dict[s
 
 
 def bench_difference(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.LinearModel) -> dict[str, object]:
-    """(a) One maximum loss difference at d = 784."""
+    """Measure (a): one maximum loss difference at d = 784."""
     clean = victim.fit(mnist.X_train, mnist.y_train)
     space = cp.Space.box(0, 1, 784)
     question = Question(Hinge(), clean, target, space)
@@ -86,7 +86,7 @@ def bench_difference(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.L
 
 
 def bench_step(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.LinearModel) -> dict[str, object]:
-    """(b) One step of Algorithm 1 after 100 points: retrain and look for the next point."""
+    """Measure (b): one step of Algorithm 1 after 100 points, retraining and the search for the next point."""
     data = TrainingData.from_user((mnist.X_train, mnist.y_train))
     target = cp.LinearModel(target.coef, target.intercept)
     space = cp.Space.box(0, 1, 784)
@@ -118,7 +118,7 @@ def bench_step(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.LinearM
 
 
 def bench_growth(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.LinearModel) -> list[dict[str, float]]:
-    """(c) Median milliseconds a step for parts of the rows, parts of the columns, and after more points."""
+    """Measure (c): median milliseconds a step for parts of the rows, parts of the columns, and after more points."""
     rng = np.random.default_rng(0)
     out = []
     for rows, columns, points in (
@@ -176,7 +176,7 @@ def measure(mnist: cp.datasets.Dataset, victim: cp.Victim, target: cp.LinearMode
 
 
 def report(found: dict) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [
         "# The convex core, measured by `make bench`",
         "",

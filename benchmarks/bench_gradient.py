@@ -28,13 +28,14 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
 from convexpoison.attacks.influence import influence
 from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import Block
+from convexpoison.poison import Poison
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09
@@ -119,7 +120,7 @@ def a_task(mnist: cp.datasets.Dataset, loss: str, seed: int, n_points: int, n: i
 
 
 class Counted(Attacker):
-    """Counts the retrainings."""
+    """An attacker that counts the retrainings."""
 
     trials = 0
 
@@ -129,7 +130,7 @@ class Counted(Attacker):
 
 
 def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -> dict[str, object]:
-    """Both from the same starts, in turns; each settles its own points."""
+    """Measure both from the same starts, in turns; each keeps its own points."""
     task = a_task(mnist, loss, 0, n_points, n)
     ours = Counted(task)
     theirs = Straightforward(loss, np.asarray(task.data.X.toarray()), task.data.y, task.rows, ours._reach)
@@ -160,7 +161,7 @@ def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -
 
 
 class Remembered(Attacker):
-    """Remembers from where each trial was made."""
+    """An attacker that records the place from which each trial was made."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -173,7 +174,7 @@ class Remembered(Attacker):
 
 
 def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: int) -> dict[str, object]:
-    """The trials of an attack on all rows again, the point moved in a trained victim, and put into one that lacks it."""
+    """Repeat the trials of an attack on all rows, with the point moved in a trained victim, and added to one without it."""
     task = a_task(mnist, loss, 0, copies * n_points, len(mnist.y_train) - N_VALIDATION)
     attacker = Remembered(task)
     seconds = {"moved": 0.0, "put in": 0.0}
@@ -205,7 +206,7 @@ def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: in
 
 
 def effect(mnist: cp.datasets.Dataset, loss: str, n_points: int, n_splits: int) -> list[dict[str, object]]:
-    """Test error before and after, each attack with its default options; random flips of as many rows beside them."""
+    """Measure the test error before and after, each attack with its default options, beside random flips of as many rows."""
     found = []
     for seed in range(n_splits):
         task = a_task(mnist, loss, seed, n_points)
@@ -264,7 +265,7 @@ def main() -> int:
 
 
 def report(found: dict) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [f"# Gradient attacks, MNIST 1-7, {N_VALIDATION} validation rows, C_R = {C_R}", ""]
     for rows in (found["speed"], found["moves"], found["effect"]):
         lines += ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]

@@ -36,7 +36,7 @@ CALLS = 15
 
 
 def task(lam: float) -> Task:
-    """RMD's MNIST task with a victim of that lambda."""
+    """Return RMD's MNIST task with a victim of this lambda."""
     mnist, rng = cp.datasets.load("mnist_08"), np.random.default_rng(SEED)
     rows: tuple[list[int], list[int]] = ([], [])
     for k, label in enumerate((0, 8)):
@@ -49,7 +49,7 @@ def task(lam: float) -> Task:
 
 
 def bench_one(lam: float) -> dict[str, float]:
-    """Seconds a hypergradient along an ascent (steps of a hundredth of the box), and how far T steps are from the limit."""
+    """Measure seconds a hypergradient along an ascent (steps of a hundredth of the box), and the error of T steps."""
     given, rng = task(lam), np.random.default_rng(SEED)
     assert given.rows is not None
     chosen = rng.choice(given.rows.n_samples, N_POINTS, replace=False)
@@ -75,7 +75,7 @@ def bench_one(lam: float) -> dict[str, float]:
 
 
 def attacked(lam: float, tune: str | None, hypergradient: str, iterations: int) -> dict[str, float]:
-    """One attack; the objective is that of the exactly trained victim, whichever hypergradient was used."""
+    """Run one attack; the objective is that of the exactly trained victim, whichever hypergradient was used."""
     given = task(lam)
     assert given.rows is not None
     start = process_time()
@@ -99,7 +99,7 @@ def attacked(lam: float, tune: str | None, hypergradient: str, iterations: int) 
 
 
 def bench_attack(lam: float, tune: str | None) -> dict[str, dict[str, float]]:
-    """Both at the paper's number of hyperiterations, and the shortest implicit attack that reaches what reverse mode does."""
+    """Measure both at the paper's number of hyperiterations, and the shortest implicit attack as good as reverse mode."""
     out = {name: attacked(lam, tune, name, 100) for name in ("implicit", "reverse")}
     for iterations in (3, 5, 10, 20, 40, 70, 100):
         out["implicit, shorter"] = attacked(lam, tune, "implicit", iterations)
@@ -109,7 +109,7 @@ def bench_attack(lam: float, tune: str | None) -> dict[str, dict[str, float]]:
 
 
 def bench_secml(n_points: int = 3, iterations: int = 100) -> dict[str, dict[str, float]] | None:
-    """secml 0.15's gradient attack on logistic regression (lambda = 0, intercept free) against ours with lambda fixed."""
+    """Measure secml 0.15's gradient attack on logistic regression (lambda = 0, intercept free) against ours with fixed lambda."""
     python = os.environ.get("SECML_PYTHON")
     if not python:
         return None
@@ -162,7 +162,7 @@ def main() -> int:
 
 
 def report(single: dict[str, dict[str, float]], attacks: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [
         "# Implicit hypergradient against reverse mode",
         "",
@@ -183,8 +183,8 @@ def report(single: dict[str, dict[str, float]], attacks: dict[str, dict[str, dic
         "## A whole attack: 17 points",
         "",
         "The objective is the mean validation loss of the exactly trained victim (where lambda is learned, with the "
-        "defender's best lambda of a grid); beside it, that of a victim trained by T steps of descent, which is what "
-        'reverse mode works for. "Shorter" is the shortest implicit attack tried that reaches the objective of reverse mode '
+        "defender's best lambda of a grid); beside it, that of a victim trained by T steps of descent, which "
+        'reverse mode optimises. "Shorter" is the shortest implicit attack tried that reaches the objective of reverse mode '
         "(to 0.1 %); the ratio is reverse mode's time by the row's.",
         "",
         "| lambda | by | hyperiterations | seconds | ratio | objective | after T steps | lambda at the end |",
@@ -201,7 +201,7 @@ def report(single: dict[str, dict[str, float]], attacks: dict[str, dict[str, dic
 
 
 def report_secml(found: dict[str, dict[str, float]] | None) -> str:
-    """The comparison with secml as Markdown, or why there is none."""
+    """Format the comparison with secml as Markdown, or the reason why there is none."""
     if found is None:
         return "\nsecml was not run: SECML_PYTHON names no interpreter that has it.\n"
     lines = [

@@ -29,20 +29,20 @@ SEED = 0
 WRONG = 0.05
 """Share of the clean labels that contradict the planted model."""
 N_FLIP = 10_000
-"""Rows, drawn anew, that the target has wrong in part."""
+"""Fresh rows, part of which the target misclassifies."""
 MORE_WRONG = 0.03
-"""By how much the target's error rate exceeds the clean model's."""
+"""Excess of the target's error rate over the clean model's."""
 
 
 def dense(n: int = 100_000, d: int = 500, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in [0, 1], labels of a planted model with noise."""
+    """Draw rows in [0, 1] and labels of a planted model with noise."""
     rng, planted = np.random.default_rng(seed), np.random.default_rng(SEED).normal(size=d)
     X = rng.random((n, d))
     return X, _labels(X @ planted - 0.5 * planted.sum(), rng)
 
 
 def sparse(n: int = 200_000, d: int = 50_000, nonzeros: int = 50, seed: int = SEED) -> tuple[Any, np.ndarray]:
-    """Rows with exactly that many nonzeros in (0, 1], some columns much more frequent than others, as words are."""
+    """Draw rows with exactly ``nonzeros`` values in (0, 1], some columns much more frequent than others, as words are."""
     rng, planted = np.random.default_rng(seed), np.random.default_rng(SEED).normal(size=d)
     block = d // nonzeros
     planted[np.arange(d) % block >= block // 50] = 0.0  # the most frequent columns decide
@@ -63,12 +63,12 @@ MAKERS: dict[str, Callable[..., tuple[Any, np.ndarray]]] = {"dense": dense, "spa
 C_R = {("dense", "hinge"): 1e-2, ("dense", "logistic"): 1e-2, ("sparse", "hinge"): 1e-2, ("sparse", "logistic"): 1e-4}
 """Chosen for a small test error; the SVM on sparse rows is regularised more (its free rows cost their number's cube)."""
 MAX_POINTS = {("sparse", "logistic"): 30}
-"""Budget of the attack where it is not 300: an inferred box lets one row hold every word, and 22 such rows are the target."""
+"""Budgets other than 300: in an inferred box one row can contain every word, and 22 such rows reproduce the target."""
 STEPS = ("target", "attack", "bound")
 
 
 def step(case: str, loss: str, name: str, folder: Path) -> dict[str, Any]:
-    """One step, as it is run in a process of its own; what it found, in plain numbers."""
+    """Run one step in the current process and return its results as plain numbers."""
     import convexpoison as cp
 
     X, y = MAKERS[case]()
@@ -83,17 +83,19 @@ def step(case: str, loss: str, name: str, folder: Path) -> dict[str, Any]:
             victim, (X, y), error=wrong + MORE_WRONG, flip=fresh, quantiles=(0.3,), copies=(1, 2, 4, 8, 16)
         )
         np.savez(file, coef=found.model.coef, intercept=found.model.intercept)
-        told = {"error_clean": wrong, "error_target": found.error}
+        facts = {"error_clean": wrong, "error_target": found.error}
     else:
         stored = np.load(file)
         target = cp.LinearModel(stored["coef"], float(stored["intercept"]), (-1, 1))
-        told = (attack if name == "attack" else bound)(target, (X, y), victim, fresh, MAX_POINTS.get((case, loss), 300))
-    told |= {"seconds": perf_counter() - started, "cpu_seconds": process_time() - worked}
-    return told | {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+        facts = (attack if name == "attack" else bound)(
+            target, (X, y), victim, fresh, MAX_POINTS.get((case, loss), 300)
+        )
+    facts |= {"seconds": perf_counter() - started, "cpu_seconds": process_time() - worked}
+    return facts | {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
 
 
 def attack(target: Any, data: Any, victim: Any, fresh: Any, max_points: int) -> dict[str, Any]:
-    """Algorithm 1 with a budget, and both bounds."""
+    """Run Algorithm 1 with a budget, and both bounds."""
     import convexpoison as cp
 
     found = cp.attack(target, data, victim=victim, max_points=max_points, test_data=fresh)
@@ -101,7 +103,7 @@ def attack(target: Any, data: Any, victim: Any, fresh: Any, max_points: int) -> 
 
 
 def bound(target: Any, data: Any, victim: Any, fresh: Any, max_points: int) -> dict[str, Any]:
-    """The tight bound, and its certificate checked again from the rows."""
+    """Compute the tight bound, and check its certificate again from the rows."""
     import convexpoison as cp
 
     found = cp.lower_bound(target, data, victim=victim)
@@ -111,14 +113,14 @@ def bound(target: Any, data: Any, victim: Any, fresh: Any, max_points: int) -> d
 
 
 def measure(case: str, loss: str, name: str, folder: Path) -> dict[str, Any]:
-    """The step in a process of its own."""
+    """Run the step in a separate process."""
     command = [sys.executable, __file__, "--step", case, loss, name, str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return {"case": case, "loss": loss, "step": name, **json.loads(done.stdout)}
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     lines = [
         "# Large data",
         "",

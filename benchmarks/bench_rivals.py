@@ -23,11 +23,12 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.kkt import kkt
 from convexpoison.attacks.label_flip import label_flip
 from convexpoison.attacks.min_max import min_max
 from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 from convexpoison.targets.rows import appended
 
 RESULTS = Path(__file__).parent / "results"
@@ -35,7 +36,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Case:
-    """An attack in two versions; each returns what ``measure`` says of its poison."""
+    """An attack in two versions; each returns the ``measure`` of its poison."""
 
     title: str
     measure: str
@@ -67,12 +68,12 @@ class Problem:
         return Task(self.victim, self.data, cp.Space.box(0, 1, 784), n_points, target=self.target, progress=False)
 
     def objective(self, poison: Poison) -> float:
-        """The victim's training objective on the poisoned rows, a clean row."""
+        """Return the victim's training objective on the poisoned rows, per clean row."""
         trainer = self.victim.trainer(appended(self.data, poison.points, poison.labels, poison.counts))
         return trainer.objective / self.data.n_rows
 
     def svc(self, points: list[np.ndarray], labels: list[float], counts: list[int]) -> LinearSVC:
-        """A fresh LinearSVC as MTP's code has it: tol 1e-8, 1,000 iterations, copies as rows."""
+        """Train a fresh LinearSVC as in MTP's code: tol 1e-8, 1,000 iterations, copies as rows."""
         X = np.vstack([self.X, *(np.repeat(x[None], n, axis=0) for x, n in zip(points, counts, strict=True))])
         y = np.concatenate([self.y, *(np.full(n, label) for label, n in zip(labels, counts, strict=True))])
         model = LinearSVC(loss="hinge", tol=1e-8, max_iter=1000, C=1 / (C_R * len(y)), random_state=0)
@@ -82,7 +83,7 @@ class Problem:
 
 
 def kkt_case(problem: Problem) -> Case:
-    """The authors' loop: a cone program built anew and a LinearSVC for each split."""
+    """Return the case of the KKT attack. Plain: the authors' loop, a cone program built anew and a LinearSVC for each split."""
     n, k, theta, b = len(problem.y), 1301, problem.target.coef, problem.target.intercept
 
     def theirs() -> float:
@@ -105,7 +106,7 @@ def kkt_case(problem: Problem) -> Case:
 
 
 def min_max_case(problem: Problem, k: int = 30) -> Case:
-    """Retraining from scratch, and a cvxpy program for each label to find the point of largest loss."""
+    """Return the case of min-max. Plain: retraining from scratch, and a cvxpy program a label for the point of largest loss."""
 
     def theirs() -> float:
         points, labels = [], []
@@ -129,7 +130,7 @@ def min_max_case(problem: Problem, k: int = 30) -> Case:
 
 
 def label_flip_case(problem: Problem, k: int = 1301) -> Case:
-    """A clean model, the rows nearest to its hyperplane, and the poisoned model."""
+    """Return the case of label flips. Plain: a clean model, the rows nearest to its hyperplane, and the poisoned model."""
 
     def theirs() -> float:
         clean = problem.svc([], [], [])
@@ -160,7 +161,7 @@ def measure(case: Case) -> dict[str, object]:
 
 
 def report(found: list[dict]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [
         "# Rival attacks against plain versions of them",
         "",
@@ -180,7 +181,7 @@ def report(found: list[dict]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="run only the cases whose function's name holds this text", default="")
+    parser.add_argument("--only", help="run only the cases whose function's name contains this text", default="")
     only = parser.parse_args().only
     problem = Problem.mnist()
     with threadpool_limits(1, user_api="blas"):

@@ -2,7 +2,7 @@
 
 ``python benchmarks/bench_smoothing.py``; needs torch, and ``mnist.npz`` in the folder that ``CONVEXPOISON_DATA`` names. The
 competitors take turns, and each counts with its best turn, in seconds of processor time where there is one thread, because
-machines are noisy and shared; with two threads in seconds of the clock, which means something on an idle machine only. One
+machines are noisy and shared; with two threads in seconds of the clock, which are meaningful on an idle machine only. One
 of them draws noise and does not count votes, on all threads together as torch runs a network. Prints a
 table and writes ``benchmarks/results/smoothing.md`` and ``smoothing.json``.
 
@@ -41,7 +41,7 @@ NOISY = {"cpu": (200, 500), "cuda": (5000,)}
 
 
 def lenet5() -> nn.Module:
-    """LeCun's network, of 6 and 16 filters: so small that noise weighs much."""
+    """Build LeCun's network of 6 and 16 filters, so small that the noise takes a large part of the time."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
@@ -56,7 +56,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def forward_pass(net: nn.Module, layout: str, batch: int, samples: int, noise: bool = False) -> Callable[[], None]:
-    """The network alone, on one batch that is already in memory, or filled with fresh noise each time."""
+    """Return a call of the network alone, on one batch that is already in memory, or filled with fresh noise each time."""
     where = next(net.parameters()).device
     copy = deepcopy(net).to(memory_format=torch.channels_last if layout == LAST else torch.contiguous_format)
     flat, generator = torch.rand(batch, 784, device=where), torch.Generator(where).manual_seed(0)
@@ -73,15 +73,15 @@ def forward_pass(net: nn.Module, layout: str, batch: int, samples: int, noise: b
 
 
 def clock(device: str, threads: int) -> float:
-    """Seconds: of the processor for one thread, of the wall otherwise, since threads that wait for each other keep a processor
-    busy; on CUDA once all work is done."""
+    """Return seconds: of the processor for one thread, of the wall otherwise, since threads that wait for each other keep a
+    processor busy; on CUDA after all work is done."""
     if device == "cuda":
         torch.cuda.synchronize()
     return process_time() if device == "cpu" and threads == 1 else perf_counter()
 
 
 def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Samples per second, of the network alone and of certification."""
+    """Measure samples per second, of the network alone and of certification."""
     torch.set_num_threads(threads)
     samples, device = options.samples, options.device
     net = NETWORKS[name]().to(device)
@@ -112,7 +112,7 @@ def bench_speed(name: str, X: np.ndarray, threads: int, options: argparse.Namesp
 
 
 def bench_time(X: np.ndarray, threads: int, n_images: int, device: str) -> dict[str, Any]:
-    """Seconds for images at n = 100,000."""
+    """Measure seconds for images at n = 100,000."""
     torch.set_num_threads(threads)
     classifier = SmoothedClassifier(make_network("lenet", 0).to(device), SIGMA, random_state=0)
     start, began = perf_counter(), process_time()
@@ -137,7 +137,7 @@ def report(found: dict[str, Any]) -> str:
         f"## Samples per second{' (one thread: of processor time)' if found['machine']['device'] == 'CPU' else ''}",
         "",
         "Forward and noise: the forward pass with Gaussian draws and nothing else, over the best forward pass without; with two "
-        "threads torch draws with one of them, which certify gets round.",
+        "threads torch draws with one of them, which certify avoids.",
         "",
         "| network | threads | certify | best forward pass | which | certify / forward | forward and noise |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -154,7 +154,7 @@ def report(found: dict[str, Any]) -> str:
             "## Time at n = 100,000",
             "",
             "MACER's LeNet. Measured for the images of the second column; the last two are extrapolated from them. Processor "
-            "seconds are of all threads together; with one thread they are what an idle machine takes.",
+            "seconds are of all threads together; with one thread they equal the seconds of an idle machine.",
             "",
             "| threads | images, measured | seconds | processor s | load | 500 images | 500 images, processor |",
             "| --- | --- | --- | --- | --- | --- | --- |",

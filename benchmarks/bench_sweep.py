@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def grid(n_points: int) -> dict[str, list[object]]:
-    """Eight tasks: two targets and four strengths of regularisation."""
+    """Return eight tasks: two targets and four strengths of regularisation."""
     mnist = cp.datasets.load("mnist_17")
     victim = cp.Victim("hinge", C_R=0.09)
     wrong = [np.where(np.arange(len(mnist.y_train)) % k == 0, 8 - mnist.y_train, mnist.y_train) for k in (3, 4)]
@@ -43,13 +43,13 @@ def grid(n_points: int) -> dict[str, list[object]]:
 
 
 def processor() -> float:
-    """Processor seconds of this process and of the workers that have ended."""
+    """Return the processor seconds of this process and of the workers that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def measure(tasks: dict[str, list[object]], n_jobs: int) -> tuple[float, float, list[float], object]:
-    """Seconds of the sweep, its processor seconds, seconds of each task, and the bounds found."""
+    """Return the seconds of the sweep, its processor seconds, the seconds of each task, and the bounds."""
     start, busy = perf_counter(), processor()
     result = cp.sweep(tasks, "lower_bound", n_jobs=n_jobs, progress=False)
     seconds = perf_counter() - start
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def report(found: dict, medians: dict[int, float]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = [
         "# A sweep with one worker and with two, measured by `python benchmarks/bench_sweep.py`",
         "",

@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convexpoison._utils.moved_finder import install
+
 if TYPE_CHECKING:
     from convexpoison import datasets, defenses, goals, sweeps, targets
     from convexpoison.api import attack, lower_bound, max_loss_difference
     from convexpoison.bounds.bound import Bound
     from convexpoison.bounds.goal import certified_robustness
     from convexpoison.bounds.robustness import robustness_curve
-    from convexpoison.certificates.target import Certificate, certify
+    from convexpoison.certificates import Certificate, certify
     from convexpoison.errors import (
         GoalNotReachedError,
         MissingDependencyError,
@@ -36,8 +38,8 @@ _HOMES: dict[str, str | None] = {
     "max_loss_difference": "api",
     "AttackResult": "results.attack_result",
     "Bound": "bounds.bound",
-    "Certificate": "certificates.target",
-    "certify": "certificates.target",
+    "Certificate": "certificates",
+    "certify": "certificates",
     "certified_robustness": "bounds.goal",
     "robustness_curve": "bounds.robustness",
     "Difference": "loss_difference.query",
@@ -98,3 +100,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+install()

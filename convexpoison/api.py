@@ -15,18 +15,22 @@ from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, Task, takes
 from convexpoison.attacks.carry_out import carry_out
 from convexpoison.attacks.evaluate import Outcome, Setting, Stop, bound_time_limit, check_stop, replay
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.bounds.bound import BoundProblem, LowerBound
+from convexpoison.bounds.bound import Bound
 from convexpoison.bounds.convergence import guarantee
 from convexpoison.bounds.goal import goal_bound
 from convexpoison.bounds.near_target import ball_bound, eps_close_bound
+from convexpoison.bounds.target import certify_tight, has_tight_bound, tight_target_bound
+from convexpoison.bounds.theorem2 import theorem_2_bound
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses import Loss, get_loss
+from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.losses.registry import get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer, check
+from convexpoison.problem import Problem
 from convexpoison.results.attack_result import AttackResult, provenance
 from convexpoison.spaces.space import Space
 
@@ -158,14 +162,14 @@ def attack(
         s = scenario
         task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
         problem, outcome, poison = carry_out(method, task, options, test, solver, bound_limit)
-        result = _result(scenario, problem, outcome, None, time_limit_s)
+        result = _result(scenario, problem, outcome, None, time_limit_s, solver)
         return replace(result, info=poison.info, note="; ".join(filter(None, (poison.note, result.note))))
     if options or validation is not None:
         given = ", ".join([*options, *(["validation"] if validation is not None else [])])
         raise TypeError(f"method={method!r} does not take {given}")
     stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
-    setting = Setting(scenario.problem, stop, copies, test, progress, bound_limit)
-    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s)
+    setting = Setting(scenario.problem, stop, solver, copies, test, progress, bound_limit)
+    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s, solver)
 
 
 def _stop(
@@ -228,10 +232,10 @@ def _optimal(setting: Setting) -> Outcome:
 
     problem, limit = setting.problem, setting.stop.time_limit_s
     with threadpool_limits(1, user_api="blas"):
-        bound = tight_bound(problem.mass, time_limit_s=limit)
-        found = optimal(problem.mass, time_limit_s=limit, bound=bound)
+        bound = tight_bound(problem, time_limit_s=limit)
+        found = optimal(problem, time_limit_s=limit, bound=bound)
         poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
-        proven = problem.proven(bound)
+        proven = certify_tight(problem, bound)
         least = found.status == "exact" and found.n_points <= proven.n_points
         outcome = replay(setting, poison, found.status, proven)
         return replace(outcome, reproduction=replace(found.reproduction, proven_least=least))
@@ -240,13 +244,13 @@ def _optimal(setting: Setting) -> Outcome:
 def _nearest(setting: Setting) -> Outcome:
     from convexpoison.attacks.nearest import close_attack, nearest_model
 
-    mass, stop = setting.problem.mass, setting.stop
+    problem, stop = setting.problem, setting.stop
     assert stop.max_points is not None
     with threadpool_limits(1, user_api="blas"):
         if stop.eps is None:
-            found = nearest_model(mass, stop.max_points)
+            found = nearest_model(problem, stop.max_points)
         else:
-            found = close_attack(mass, stop.eps, max_points=stop.max_points)
+            found = close_attack(problem, stop.eps, max_points=stop.max_points)
         poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
         close = stop.eps is not None and found.difference.upper <= stop.eps
         return replay(setting, poison, "close" if close else "budget")
@@ -269,7 +273,7 @@ def lower_bound(
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
-) -> LowerBound:
+) -> Bound:
     """How many points it takes at least to make the victim learn the target, or to reach a goal.
 
     Parameters
@@ -298,9 +302,9 @@ def lower_bound(
 
     Returns
     -------
-    LowerBound
-        :class:`~convexpoison.Bound`; an ApproximateBound with eps or delta; a GoalBound for a goal. All have
-        ``float(bound)``, ``bound.n_points``; infinite if no number of points reproduces the target.
+    Bound
+        ``float(bound)``, ``bound.n_points``, ``bound.certificate``; infinite if no number of points is enough. ``bound.about``
+        is the target, the models near it (with eps or delta), or the goal.
 
     Raises
     ------
@@ -315,7 +319,7 @@ def lower_bound(
     >>> victim, space = cp.Victim("hinge", C=1.0, intercept="none"), cp.Space.box(-1.0, 1.0, 1)
     >>> bound = cp.lower_bound(([0.5], 0.0), ([[0.5], [-0.5]], [1, -1]), victim=victim, space=space)
     >>> round(float(bound), 6), bound.n_points, bound.certified
-    (0.5, 1.0, True)
+    (0.5, 1, True)
     >>> bound.certificate.verify(([[0.5], [-0.5]], [1, -1])).holds
     True
     """
@@ -340,20 +344,20 @@ def lower_bound(
     check_stop(stop, 1)
     with threadpool_limits(1, user_api="blas"):
         if eps is not None:
-            return eps_close_bound(problem.mass, eps, time_limit_s=time_limit_s)
+            return eps_close_bound(problem, eps, time_limit_s=time_limit_s)
         if delta is not None:
-            return ball_bound(problem.mass, delta, time_limit_s=time_limit_s)
-        if method == "tight" and problem.has_tight_bound:
-            return problem.tight(time_limit_s)
+            return ball_bound(problem, delta, time_limit_s=time_limit_s)
+        if method == "tight" and has_tight_bound(problem):
+            return tight_target_bound(problem, time_limit_s)
     try:
-        return follow_the_leader(Setting(problem, stop, 1, None, progress, 0.0)).bound
+        return follow_the_leader(Setting(problem, stop, solver, 1, None, progress, 0.0)).bound
     except UnattainableTargetError:
         clean = problem.victim.trainer(problem.data).model
-        return problem.along([clean, problem.target.between(clean, 0.01)])
+        return theorem_2_bound(problem, [clean, problem.target.between(clean, 0.01)], solver=solver)
 
 
 def _result(
-    scenario: Scenario, bounds: BoundProblem, outcome: Outcome, eps: float | None, time_limit_s: float | None
+    scenario: Scenario, bounds: Problem, outcome: Outcome, eps: float | None, time_limit_s: float | None, solver: str
 ) -> AttackResult:
     run = outcome.run
     d, n = bounds.data.n_features, outcome.n_steps
@@ -383,7 +387,7 @@ def _result(
         original_points=original,
         note=note,
         seconds=outcome.seconds,
-        provenance=provenance(solver=run.difference.solver if run.difference is not None else bounds.solver),
+        provenance=provenance(solver=run.difference.solver if run.difference is not None else solver),
     )
 
 

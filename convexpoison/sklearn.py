@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from convexpoison.adapters.estimators import ReadTarget, read_target
 from convexpoison.api import attack, lower_bound
-from convexpoison.bounds.bound import LowerBound
+from convexpoison.bounds.bound import Bound
 from convexpoison.data.frames import as_table
 from convexpoison.data.pipeline import PipelineMap
 from convexpoison.errors import GoalNotReachedError
@@ -70,7 +70,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     n_points_ : float
         Points of the attack found; 0 if the estimator does it without poison, ``inf`` if no attack was found within the
         budget (which is no proof that there is none).
-    bound_ : LowerBound or None
+    bound_ : Bound or None
         Certified. For ``flip`` (and Flip, Misclassify): no attack whatever reaches the goal with fewer than
         ``bound_.n_points``. For an error rate such a bound is not known, and it is that of the model found: nobody induces
         *that model* with fewer. None where there is neither.
@@ -209,7 +209,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         found = replace(found, original_points=points, note=found.note or note)
         return found, float(found.n_points) if not is_goal or found.stop_reason == "goal" else math.inf
 
-    def _bound(self, read: ReadTarget, rows: Any, y: Any, space: Space) -> LowerBound | None:
+    def _bound(self, read: ReadTarget, rows: Any, y: Any, space: Space) -> Bound | None:
         if isinstance(self.goal_, (Flip, Misclassify)):
             return lower_bound(self.goal_, (rows, y), victim=read.victim, space=space)
         if self.attack_ is None:

@@ -96,7 +96,7 @@ sphinx_gallery_conf = {
 
 
 def _say_what_is_missing(app: Sphinx, docname: str, source: list[str]) -> None:
-    """An example that was not executed says so."""
+    """Add a note to an example that was not executed."""
     name = docname.removeprefix("gallery/")
     if name in LACKING:
         source[0] += (
@@ -111,7 +111,7 @@ def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any)
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Connect the handlers; called by Sphinx."""
     app.connect("autodoc-skip-member", _skip)
     for name, file in LACKING.items():
         logging.getLogger(__name__).info("examples/%s.py is shown but not executed: %s is missing", name, file)

@@ -29,9 +29,9 @@ print(f"test error {np.mean(says_ham == is_spam):.1%}, spam let through {np.mean
 # %%
 # One message
 # -----------
-# A spam message of the test rows that the filter recognises with a middling score. What a poison message may look like is a
-# space: every word from 0 (absent) to 1 (present). Values between are a relaxation: a bound that holds for it holds for
-# whole words as well, while the attack's messages need not be whole.
+# A spam message of the test rows that the filter recognises with a median score. The possible poison messages are a space:
+# every word from 0 (absent) to 1 (present). Values between are a relaxation: its bound holds for 0 and 1 as well, while the
+# attack's messages may have fractions of words.
 
 space = cp.Space.box(0.0, 1.0, n_features=X.shape[1])
 scores = clean.decision_function(X_test)
@@ -60,8 +60,8 @@ ax.set(xlabel="what they do to a word's weight (to the right: spam)")
 # %%
 # The whole filter
 # ----------------
-# For a model of the attacker's own choice, here one that errs on a fifth of the messages, the answer closes: the least number
-# of messages that makes the victim learn exactly this model, and the certificate that no fewer do.
+# For a model of the attacker's own choice, here one that errs on a fifth of the messages, the bracket closes: the least number
+# of messages that makes the victim learn exactly this model, and the certificate that fewer are not enough.
 
 target = cp.targets.label_flip(victim, (X, y), error=0.2, evaluate=(X_test, y_test)).model
 exact = cp.attack(target, (X, y), victim=victim, space=space, method="optimal", test_data=(X_test, y_test))

@@ -9,7 +9,7 @@ Your own scikit-learn model, the question *how many poisoned rows does it take?*
 # %%
 # A model
 # -------
-# A linear SVM that tells malignant from benign tumours.
+# A linear SVM that separates malignant from benign tumours.
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -23,8 +23,8 @@ svm = LinearSVC(loss="hinge", C=1.0, max_iter=100_000, random_state=0).fit(X_tra
 print(f"test accuracy {svm.score(X_test, y_test):.3f}")
 
 # %%
-# What the attacker wants
-# -----------------------
+# The attacker's target
+# ---------------------
 # A model of their choice: here the one that the same learner returns when a third of the malignant rows is called benign. Any
 # fitted linear estimator will do, or a pair ``(coef, intercept)``.
 
@@ -59,13 +59,13 @@ print(f"{optimal.n_points} rows, {optimal.n_distinct} of them distinct; it stopp
 # %%
 # Bound
 # -----
-# The other half of the answer: with fewer rows nobody makes the victim learn this model.
+# The other half of the answer: with fewer rows no attack makes the victim learn this model.
 
 bound = cp.lower_bound(wanted, (X_train, y_train))
 print(bound, "-> at least", int(bound.n_points), "rows")
 
 # %%
-# A fitted model is known to a tolerance only. The honest question is about every model that near to it:
+# A fitted model is exact to a tolerance only. The appropriate bound is for every model within that distance:
 
 near = cp.lower_bound(wanted, (X_train, y_train), delta=1e-3)
 print("any model within 1e-3 of it takes at least", int(near.n_points), "rows")
@@ -73,8 +73,8 @@ print("any model within 1e-3 of it takes at least", int(near.n_points), "rows")
 # %%
 # Verify
 # ------
-# Who does not believe the bound checks its certificate, from the data, in interval arithmetic, without a solver. A certificate
-# is a small file; ``convexpoison verify proof.npz rows.npz`` does the same on the command line.
+# The certificate of the bound can be checked from the data, in interval arithmetic, without a solver. A certificate is a
+# small file; ``convexpoison verify proof.npz rows.npz`` does the same on the command line.
 
 import tempfile
 from pathlib import Path
@@ -92,8 +92,8 @@ result.save(folder / "run.npz")
 print(cp.AttackResult.load(folder / "run.npz").n_points, "rows come back from the file")
 
 # %%
-# And if no particular model is wanted?
-# -------------------------------------
+# A goal instead of a model
+# -------------------------
 # A goal in the place of a model asks for an outcome, here for an error of 15 % on the test rows. A goal does not say how the
 # victim learns: :class:`~convexpoison.Victim` does.
 
@@ -103,4 +103,4 @@ cheapest = cp.attack(goal, (X_train, y_train), victim=victim, test_data=(X_test,
 print(f"{cheapest.n_points} rows lead to {np.mean(cheapest.model.predict(X_test) != y_test):.1%} errors")
 
 # %%
-# How to read these numbers is on the page :doc:`/theory`; what else there is on :doc:`/which_method`.
+# The page :doc:`/theory` explains how to read these numbers; :doc:`/which_method` lists the other methods.

@@ -2,12 +2,12 @@
 How many rows flip this person's prediction?
 ============================================
 
-A model says who earns more than 50,000 dollars a year (Adult). Somebody adds rows to its training data. How many does it take
-until it says something else about *this* person?
+A model predicts who earns more than 50,000 dollars a year (Adult). Somebody adds rows to its training data. How many change
+the prediction for *this* person?
 """
 
 # %%
-# The model, and three people about whom it is more or less sure.
+# The model, and three people with small, median and large scores.
 
 import numpy as np
 
@@ -34,11 +34,11 @@ for person in people:
     )
 
 # %%
-# Between the two numbers nobody knows: a better attack may exist, and so may a better proof.
+# Between the two numbers the answer is open: a better attack may exist, and so may a better proof.
 #
 # Everybody at once
 # -----------------
-# ``certified_robustness`` has the bound alone, for as many rows as one likes; here for 40 people drawn at random.
+# ``certified_robustness`` computes the bound alone, for any number of rows; here for 40 people drawn at random.
 
 from matplotlib import pyplot as plt
 

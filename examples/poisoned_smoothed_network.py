@@ -23,7 +23,7 @@ images = load_images("digits").subset(400, 300)
 
 
 def network():
-    """28 x 28 pixels, averaged to 7 x 7, and one layer."""
+    """Average 28 x 28 pixels to 7 x 7 and apply one layer."""
     return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(49, 10))
 
 

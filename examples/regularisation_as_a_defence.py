@@ -3,7 +3,7 @@ Regularisation as a defence
 ===========================
 
 A model that may not have large weights cannot be pulled far by a few rows. How much does the strength of the regularisation
-buy, and what does it cost on clean data? And what if the defender tunes it while the attacker reckons with that?
+buy, and what does it cost on clean data? And what if the defender tunes it while the attacker takes that into account?
 """
 
 # %%
@@ -25,7 +25,7 @@ goal = cp.goals.ErrorRate(1.0, X_val, y_val)  # as many errors as the budget all
 
 
 def poison(lam, **options):
-    """20 rows against a victim with this lambda, and the errors on the test rows without and with them."""
+    """Compute 20 rows against a victim with this lambda, and the errors on the test rows without and with them."""
     victim = cp.Victim("logistic", C=np.exp(-lam))
     common = {"space": digits.space, "method": "minimax", "max_points": 20, "batch_size": 10, "iterations": 20}
     found = cp.attack(goal, (X, y), victim=victim, **common, **options)
@@ -39,10 +39,10 @@ for lam, (clean, poisoned) in zip(strengths, fixed, strict=True):
     print(f"lambda = {lam:4.1f}: test error {clean:.1%} without poison, {poisoned:.1%} with 20 rows")
 
 # %%
-# A defender who tunes, an attacker who knows
-# -------------------------------------------
-# The minimax attack moves its rows by ascent and lambda by descent, in turn (Carnerero-Cano et al., 2021): lambda ends where the
-# defender's validation rows want it *under attack*.
+# A defender who tunes, and a minimax attack
+# ------------------------------------------
+# The minimax attack moves its rows by ascent and lambda by descent, in turn (Carnerero-Cano et al., 2021): lambda ends at the
+# optimum for the defender's validation rows *under attack*.
 
 found, clean, poisoned = poison(0.0, tune="l2", lambda_range=(-6.0, 8.0))
 learned = found.info["lambda"][0]

@@ -7,7 +7,7 @@ curve, for three strengths of the regularisation.
 """
 
 # %%
-# A linear SVM that tells the digits 1 and 7 apart; added rows may have any pixels in the range of the data.
+# A linear SVM on the digits 1 and 7; added rows may have any pixels in the range of the data.
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -31,5 +31,5 @@ ax.legend(frameon=False)
 ax.grid(alpha=0.3)
 
 # %%
-# A point (n, share) says: with n added rows, of whatever kind, at least this share of the predictions is the clean model's.
-# It is a lower bound. That a prediction drops out says that it is no longer *proven* to survive, not that an attack is known.
+# A point (n, share) means: with any n added rows, at least this share of the predictions is the clean model's.
+# It is a lower bound. A prediction that drops out is no longer *proven* to survive, which does not mean that an attack is known.

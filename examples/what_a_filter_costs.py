@@ -7,7 +7,7 @@ model then take? For each filter: an attack, and a certificate that no fewer poi
 """
 
 # %%
-# A model to defend against: the SVM on digits 1 and 7, taught by flipped labels to err on a tenth of the test rows.
+# A model to defend against: the SVM on digits 1 and 7, trained with flipped labels to err on a tenth of the test rows.
 
 from matplotlib import pyplot as plt
 
@@ -43,7 +43,7 @@ ax.invert_yaxis()
 ax.legend(frameon=False)
 
 # %%
-# A sphere catches points that do not know it, but an attacker who does pays little, or even less than before: the filter drops
-# clean rows as well, and those held the model in place. A slab bounds how far a point can pull across the decision
-# boundary. This model it all but rules out: so many points would be needed that the training data would drown in them.
-# An attacker who wants an error rate and no particular model would then look for another target.
+# A sphere catches points of an attack that ignores it, but an attack adapted to it needs few more points, or even fewer: the
+# filter drops clean rows as well, which kept the model in place. A slab bounds how far a point can move the model across the
+# decision boundary. It makes this model almost unattainable: the poison would far outnumber the training data. An attacker
+# with an error rate as goal, and no particular model, would then choose another target.

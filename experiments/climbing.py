@@ -16,32 +16,34 @@ import numpy as np
 from common import RESULTS, Instance, follow_the_leader, instances, options, title, write
 
 import convexpoison as cp
-from convexpoison.bounds.bound import BoundProblem
+from convexpoison.bounds.theorem2 import z
 from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 _STEPS = 10.0 ** -np.arange(1.0, 6.01, 0.5)
-# One target a loss is enough to see it.
+# One target a loss is enough.
 _WANTED = {"smoke": "digits", "paper": "MNIST 1-7 / 5 %"}
 
 
 def rows(instance: Instance) -> list[dict[str, object]]:
-    """z at every step, v of length 1."""
+    """Return z at every step, v of length 1."""
     bound = cp.lower_bound(instance.target, instance.data, victim=instance.victim, space=instance.space)
     leader = follow_the_leader(instance)
     v, target = bound.certificate.direction, instance.target
     length = float(np.hypot(np.linalg.norm(v.w), v.b))
-    problem = BoundProblem(instance.victim, TrainingData.from_user(instance.data), target, instance.space)
+    problem = Problem(instance.victim, TrainingData.from_user(instance.data), AddRows(instance.space), target)
     out = []
     for t in _STEPS:
         theta = cp.LinearModel(target.coef + t / length * v.w, target.intercept + t / length * v.b)
-        z = problem.z(theta)
+        value = z(problem, theta)
         out.append(
             {
                 "target": instance.name,
                 "t": f"{t:.3g}",
-                "z(theta_p + t v)": f"{z:.4f}",
+                "z(theta_p + t v)": f"{value:.4f}",
                 "tight bound": f"{float(bound):.4f}",
-                "short of it, %": f"{100 * (1 - z / float(bound)):.4f}",
+                "short of it, %": f"{100 * (1 - value / float(bound)):.4f}",
                 "best z of Algorithm 1": f"{leader.history['lower_bound'][-1]:.2f}",
             }
         )
@@ -49,7 +51,7 @@ def rows(instance: Instance) -> list[dict[str, object]]:
 
 
 def plot(table: list[dict[str, object]], path: str) -> None:
-    """z against t, one panel a target."""
+    """Plot z against t, one panel a target."""
     names = list(dict.fromkeys(row["target"] for row in table))
     columns = min(2, len(names))
     lines = -(-len(names) // columns)
@@ -78,7 +80,7 @@ def main() -> None:
     words = [
         f"From {command}. v has length 1. z is MTP's Theorem 2 at the model θ_p + t v, and every value of it is a lower bound on "
         "the points that the target takes. Below t = 1e-5 the last digits fall again: the differences of losses are then so "
-        "small that what z leaves for rounding errors counts.",
+        "small that the allowance of z for rounding errors matters.",
     ]
     table: list[dict[str, object]] = []
     for instance in instances(arguments.scale, arguments.only or _WANTED[arguments.scale]):

@@ -1,4 +1,4 @@
-"""What the experiments share: options, targets, tables."""
+"""Options, targets and tables that the experiments share."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class Instance:
 
 
 def options(description: str, parallel: bool = False) -> argparse.Namespace:
-    """``--scale smoke`` (seconds, bundled data) or ``paper``; ``--n-jobs`` where the script can run tasks side by side."""
+    """Parse ``--scale smoke`` (seconds, bundled data) or ``paper``; ``--n-jobs`` for scripts that can run tasks in parallel."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
-    parser.add_argument("--only", help="run only the instances whose name holds this text", default="")
+    parser.add_argument("--only", help="run only the instances whose name contains this text", default="")
     if parallel:
-        parser.add_argument("--n-jobs", type=int, default=1, help="how many rows to run side by side")
+        parser.add_argument("--n-jobs", type=int, default=1, help="number of rows to run in parallel")
     return parser.parse_args()
 
 
 def title(stem: str, arguments: argparse.Namespace) -> tuple[str, str]:
-    """Name of the result files, and the command that wrote them."""
+    """Return the name of the result files and the command that wrote them."""
     only = f' --only "{arguments.only}"' if arguments.only else ""
     slug = "".join(c if c.isalnum() else "_" for c in arguments.only)
     name = "_".join(part for part in (stem, arguments.scale, slug) if part)
@@ -67,19 +67,19 @@ def title(stem: str, arguments: argparse.Namespace) -> tuple[str, str]:
 
 
 def instances(scale: str, only: str = "") -> Iterator[Instance]:
-    """Targets on digits and, at paper scale, those of MTP's Tables 1 and 2 that the data at hand allow."""
+    """Yield targets on digits and, at paper scale, those of MTP's Tables 1 and 2 for which there are data."""
     for maker in [_digits] if scale == "smoke" else [_digits, _adult, _mnist]:
         yield from maker(only)
 
 
 def integer_instances(scale: str, only: str = "") -> Iterator[Instance]:
-    """At paper scale the targets on Adult, over its true space: 53 columns are 0 or 1."""
+    """Yield, at paper scale, the targets on Adult over its true space: 53 columns are 0 or 1."""
     if scale == "paper":
         yield from _adult(only, _INTEGER)
 
 
 def follow_the_leader(instance: Instance) -> cp.AttackResult:
-    """Algorithm 1 until it is eps-close, or has used ten points a clean row."""
+    """Run Algorithm 1 until it is eps-close or has used ten points a clean row."""
     budget = 10 * len(instance.data[1])
     return cp.attack(
         instance.target,
@@ -92,7 +92,7 @@ def follow_the_leader(instance: Instance) -> cp.AttackResult:
 
 
 def _digits(only: str) -> Iterator[Instance]:
-    """Both losses in both conventions: losses averaged (C_R, as in MTP) and summed (C, as in scikit-learn)."""
+    """Yield targets for both losses in both conventions: losses averaged (C_R, as in MTP) and summed (C, as in scikit-learn)."""
     digits = cp.datasets.load("digits_17")
     for loss, strength in (("hinge", {"C_R": 0.05}), ("logistic", {"C_R": 0.02}), ("hinge", _SUM), ("logistic", _SUM)):
         name = f"{loss}{' C=1' if strength is _SUM else ''} / digits 1-7 / 10 % error"
@@ -109,7 +109,7 @@ _MNIST = {
 
 
 def _mnist(only: str) -> Iterator[Instance]:
-    """Label flips of test rows, as MTP made its targets."""
+    """Yield targets made by label flips of test rows, as MTP's are."""
     mnist = cp.datasets.load("mnist_17")
     for loss, rows in _MNIST.items():
         victim = cp.Victim(loss, C_R=0.09)
@@ -125,7 +125,7 @@ _ADULT = {"hinge": ((1866, 1667), (2097, 1831), (2163, 1863)), "logistic": ((200
 
 
 def _adult(only: str, suffix: str = "") -> Iterator[Instance]:
-    """Subpopulations: clusters of KMeans(20) with label 0, the three that the clean model classifies best."""
+    """Yield subpopulation targets: of the clusters of KMeans(20) with label 0, the three that the clean model classifies best."""
     if not any(only in f"{loss} / Adult / cluster {k}{suffix}" for loss in _ADULT for k in range(3)):
         return
     adult = cp.datasets.load("adult")
@@ -148,7 +148,7 @@ def _adult(only: str, suffix: str = "") -> Iterator[Instance]:
 
 
 def write(name: str, title: str, words: Sequence[str], rows: list[dict[str, Any]]) -> str:
-    """The rows as CSV and, with title and words, as a Markdown page in ``experiments/results``; the page."""
+    """Write the rows as CSV and, with title and words, as a Markdown page in ``experiments/results``; return the page."""
     RESULTS.mkdir(exist_ok=True)
     columns = list(rows[0])
     with open(RESULTS / f"{name}.csv", "w", newline="") as file:

@@ -15,7 +15,7 @@ WAYS = {("fixed", "fixed"): "fixed", ("fixed", "own"): "DS", ("own", "own"): "DS
 
 
 def rows(runs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
-    """One line for each method and way: mean and standard deviation of the ACR over the seeds."""
+    """Return one line for each method and way: mean and standard deviation of the ACR over the seeds."""
     out = []
     for method, name in NAMES.items():
         for (trained, certified), way in WAYS.items():

@@ -1,4 +1,4 @@
-"""What the experiments on MTP (Suya et al., ICML 2021) share: victims, spaces, targets, and the sweep that runs a table."""
+"""Victims, spaces and targets of the experiments on MTP (Suya et al., ICML 2021), and the sweep that runs a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stand_in import dog_ship
 import convexpoison as cp
 
 SEEDS = (12, 23, 34, 45)
-"""MTP's seeds: for what is drawn. Targets and our attacks draw nothing, so their rows are one run."""
+"""MTP's seeds, for random choices. Targets and our attacks are deterministic, so their rows are one run."""
 FRACTIONS = (0.2, 0.4, 0.6, 0.8, 1.0)
 LOSSES = {"hinge": "SVM", "logistic": "LR"}
 EPS = {
@@ -36,7 +36,7 @@ _CACHE = Path(__file__).parent / "runs"
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Training rows, the rows on which success is measured, and the box that holds poison.
+    """Training rows, the rows on which success is measured, and the box of the poison.
 
     ``measured`` are the test rows, or those of them that lie in the subpopulation.
     """
@@ -50,7 +50,7 @@ class Rows:
 
 @lru_cache(maxsize=2)
 def rows(dataset: str, loss: str = "hinge", cluster: int | None = None) -> Rows:
-    """A data set; of Adult one of the three subpopulations that the clean model classifies best."""
+    """Return a data set; of Adult, one of the three subpopulations that the clean model classifies best."""
     data = _stand_in() if dataset == "dogfish" and not _have_dogfish() else cp.datasets.load(dataset)
     space = data.space.relax()
     if cluster is None:
@@ -70,12 +70,12 @@ def rows(dataset: str, loss: str = "hinge", cluster: int | None = None) -> Rows:
 
 
 def victim(dataset: str, loss: str) -> cp.Victim:
-    """MTP's victim: mean of the losses, intercept regularised."""
+    """Return MTP's victim: mean of the losses, intercept regularised."""
     return cp.Victim(loss, C_R=C_R[dataset])
 
 
 def target(dataset: str, loss: str, level: float | int, improved: bool = False) -> Any:
-    """MTP's target: an error rate by flips of test rows, or a whole subpopulation wrong (a ``Candidate``)."""
+    """Make MTP's target: an error rate by flips of test rows, or a whole subpopulation wrong (a ``Candidate``)."""
     if dataset == "adult":
         r = rows(dataset, loss, int(level))
         return cp.targets.subpopulation_target(
@@ -91,7 +91,7 @@ def target(dataset: str, loss: str, level: float | int, improved: bool = False) 
 
 
 def approach(dataset: str, loss: str, aim: cp.LinearModel, r: Rows, **limits: Any) -> cp.AttackResult:
-    """Algorithm 1 towards a target until it is as close as MTP asks."""
+    """Run Algorithm 1 towards a target until it is as close as in MTP."""
     most = 400 if dataset == "dogfish" else 4 * len(r.train[1])
     limits = limits or {"eps": EPS[dataset, loss], "max_points": most}
     return cp.attack(
@@ -100,14 +100,14 @@ def approach(dataset: str, loss: str, aim: cp.LinearModel, r: Rows, **limits: An
 
 
 def accuracies(result: cp.AttackResult) -> list[float]:
-    """Accuracy on the measured rows after the fractions of the points, in percent."""
+    """Return the accuracies on the measured rows after the fractions of the points, in percent."""
     used = np.concatenate([[0], np.cumsum(result.counts)])
     places = [int(np.searchsorted(used, f * used[-1])) for f in FRACTIONS]
     return [100 * float(result.history["accuracy"][k]) for k in places]
 
 
 def induced_bounds(result: cp.AttackResult, r: Rows) -> tuple[float, float]:
-    """For the induced model: Theorem 2 at the models of a second run of Algorithm 1 (MTP's way), and the tight bound."""
+    """Return two bounds for the induced model: Theorem 2 along a second run of Algorithm 1 (as in MTP), and the tight one."""
     common = {"victim": result.victim, "space": r.space}
     budget = max(1, result.n_points)
     along = cp.lower_bound(result.model, r.train, method="theorem_2", max_points=budget, **common)
@@ -145,7 +145,7 @@ def _have_dogfish() -> bool:
 
 
 def _stand_in() -> Any:
-    """About as many rows as Dogfish has, in features between the least and the largest of all rows (MTP's box)."""
+    """Return about as many rows as Dogfish has, and the box from the least to the largest value of each feature (as in MTP)."""
     X, y, X_test, y_test = dog_ship()
     chosen = np.random.default_rng(0).permutation(len(y))[:1800]
     both = np.vstack([X, X_test])
@@ -154,7 +154,7 @@ def _stand_in() -> Any:
 
 
 def compare(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """One row of Tables 1 and 2: Algorithm 1 until it is close, KKT at parts of its points, and the bounds."""
+    """Compute one row of Tables 1 and 2: Algorithm 1 until it is close, KKT at parts of its points, and the bounds."""
     dataset, loss, level = params["dataset"], params["loss"], params["level"]
     r = rows(dataset, loss, level if dataset == "adult" else None)
     candidate = target(dataset, loss, level)
@@ -180,7 +180,7 @@ def compare(params: dict[str, Any], random_state: int) -> dict[str, Any]:
 
 
 def _kkt(dataset: str, loss: str, aim: cp.LinearModel, r: Rows, n: int, random_state: int) -> str:
-    """Accuracy on the measured rows, in percent, after the KKT attack with that many points."""
+    """Return the accuracy on the measured rows, in percent, after the KKT attack with ``n`` points."""
     result = cp.attack(
         aim, r.train, victim=victim(dataset, loss), space=r.space, method="kkt", max_points=n,
         random_state=random_state, bound_time_limit_s=0,

@@ -38,7 +38,7 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; ``share`` is the poison at most, relative to the clean rows."""
+    """Sizes of an experiment; ``share`` is the largest amount of poison, relative to the clean rows."""
 
     data: str
     n_train: int | None
@@ -75,7 +75,7 @@ class Case:
     result: ModelTargetedPoison
 
     def with_poison(self, poison: Rows) -> float:
-        """Accuracy on the target class when the victim begins with the weights that the attacker knows."""
+        """Return the accuracy on the target class of a victim that starts from the weights known to the attacker."""
         rows = joined(self.data, poison)
         return class_accuracy(
             train_full_batch(self.victim, *rows, random_state=self.seed, device=self.device), *self.test, TARGET
@@ -83,17 +83,17 @@ class Case:
 
 
 def joined(data: Rows, poison: Rows) -> Rows:
-    """Rows and poison."""
+    """Return the rows with the poison appended."""
     return np.concatenate([data[0], poison[0]]), np.concatenate([data[1], poison[1]])
 
 
 def first(poison: Rows, n: int) -> Rows:
-    """What a smaller budget adds."""
+    """Return the poison of a smaller budget."""
     return poison[0][:n], poison[1][:n]
 
 
 def cases(size: Size, scale: str) -> Iterator[Case]:
-    """Every initialisation and number of copies, resumable."""
+    """Yield a case for every initialisation and number of copies, resumable."""
     images = load_images(size.data).of_classes((1, 7)).subset(size.n_train)
     halves = train_test_split(images.X_train, images.y_train, test_size=0.5, stratify=images.y_train, random_state=0)
     data, candidates, test = (
@@ -117,7 +117,7 @@ def cases(size: Size, scale: str) -> Iterator[Case]:
 
 
 def known(size: Size, case: Case) -> dict[str, Any]:
-    """One line of Figure 19: the victim begins with the attacker's weights."""
+    """Compute one line of Figure 19: the victim starts from the attacker's weights."""
     trace, n = case.result.trace, case.result.n_points
     flips = np.array([case.with_poison(random_flips(case.candidates, n, draw)) for draw in range(size.draws)])
     return {
@@ -136,7 +136,7 @@ def known(size: Size, case: Case) -> dict[str, Any]:
 
 
 def free(size: Size, case: Case, scale: str) -> list[dict[str, Any]]:
-    """Figure 18: the same attack with free images, on its way."""
+    """Compute Figure 18: the steps of the same attack with free images."""
     copies = max(size.copies)
     found = model_targeted(
         case.target, case.data, PixelBox(), victim=case.victim, max_points=round(size.share * len(case.data[1])), copies=copies,
@@ -158,7 +158,7 @@ def free(size: Size, case: Case, scale: str) -> list[dict[str, Any]]:
 
 
 def unknown(size: Size, case: Case) -> list[dict[str, Any]]:
-    """Figure 20: victims with weights of their own; means and standard errors of the target class's accuracy."""
+    """Compute Figure 20: victims with other initial weights; means and standard errors of the target class's accuracy."""
     seeds, n = range(1000, 1000 + size.victims), case.result.n_points
     rows = []
     for share in (0.5, 1.0):
@@ -175,7 +175,7 @@ def unknown(size: Size, case: Case) -> list[dict[str, Any]]:
 
 
 def variance(size: Size, case: Case) -> list[dict[str, Any]]:
-    """Figure 17: the same flips, four runs each: other orders of the batches, other initial weights."""
+    """Compute Figure 17: the same flips in four runs each, with other orders of the batches and other initial weights."""
     X, y = joined(case.data, random_flips(case.candidates, round(size.share * len(case.data[1]))))
     rows = []
     for batch in (32, 128, len(y)):
@@ -191,7 +191,7 @@ def variance(size: Size, case: Case) -> list[dict[str, Any]]:
 
 
 def plot(size: Size, case: Case, scale: str) -> None:
-    """Figure 19 for one initialisation: loss difference, distance, and accuracy beside that of random flips."""
+    """Plot Figure 19 for one initialisation: loss difference, distance, and accuracy beside that of random flips."""
     axes = Figure((13.0, 3.8), layout="constrained").subplots(1, 3)
     case.result.plot(axes)
     places = np.unique(np.linspace(0, case.result.n_points, 5).round().astype(int))

@@ -26,7 +26,7 @@ PANELS = (
     ("lower_bound", "lower bound for the target, points"),
 )
 MOST_ROWS = 500
-"""Of a target's curve in the CSV; the picture has them all."""
+"""Largest number of rows of a target's curve in the CSV; the picture shows all."""
 WORDS = (
     "Algorithm 1 towards the targets of Table 1 (Adult) and Table 2 (MNIST), until it is as close as MTP asks. Measured are the "
     "test rows; on Adult those of the subpopulation that is attacked. The largest loss difference swings from point to point: "
@@ -37,7 +37,7 @@ WORDS = (
 
 
 def curves(dataset: str, loss: str) -> pd.DataFrame:
-    """All quantities after every point, target after target."""
+    """Return all quantities after every point, for one target after the other."""
     found = []
     for level in LEVELS[dataset]:
         r = rows(dataset, loss, int(level) if dataset == "adult" else None)
@@ -50,7 +50,7 @@ def curves(dataset: str, loss: str) -> pd.DataFrame:
 
 
 def draw(found: pd.DataFrame, heading: str) -> Figure:
-    """A panel a quantity, a line a target."""
+    """Draw one panel for each quantity, with one line for each target."""
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.4), layout="constrained")
     for k, (name, frame) in enumerate(found.groupby("target", sort=False)):
         for axis, (quantity, label) in zip(axes.flat, PANELS, strict=True):
@@ -73,14 +73,14 @@ def draw(found: pd.DataFrame, heading: str) -> Figure:
 
 
 def thinned(found: pd.DataFrame) -> pd.DataFrame:
-    """Every so manieth row of each target, the first and the last among them."""
+    """Return at most ``MOST_ROWS`` evenly spaced rows of each target, including the first and the last."""
     parts = [frame for _, frame in found.groupby("target", sort=False)]
     chosen = [np.unique(np.linspace(0, len(part) - 1, MOST_ROWS).astype(int)) for part in parts]
     return pd.concat([part.iloc[index] for part, index in zip(parts, chosen, strict=True)])
 
 
 def write(found: pd.DataFrame, dataset: str, loss: str) -> str:
-    """Picture and CSV in ``experiments/results``, and the line that shows the picture."""
+    """Write picture and CSV to ``experiments/results``; return the line that shows the picture."""
     heading, stem = f"{LOSSES[loss]} on {NAMES[dataset]}", f"mtp_figures_{dataset}_{loss}"
     figure = draw(found, heading)
     figure.savefig(RESULTS / f"{stem}.png", dpi=110)

@@ -29,7 +29,7 @@ WORDS = [
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Ours and the paper's columns."""
+    """Compute our columns and add the paper's."""
     points, bound, kkt, ours = PAPER[params["loss"], params["level"]]
     paper = {"MTP: points": points, "MTP: bound": bound, "MTP: KKT at 1": kkt, "MTP: its attack at 1": ours}
     return compare(params, random_state) | paper

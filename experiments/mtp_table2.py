@@ -39,13 +39,13 @@ WORDS = [
     f"Rows of Dogfish need the user's feature files; where they are missing, a {STAND_IN} takes their place, whose figures "
     "cannot be compared with MTP's. Algorithm 1 ends there after 400 points at the latest, more than twice what MTP used: it "
     "does not come as close to LR's targets as MTP asks on Dogfish (eps = 1), although it has their error long before. The "
-    "box is wide there for what it holds: the bounds say, and KKT shows for LR, that far fewer points could do what "
-    "Algorithm 1's do.",
+    "box there is wide relative to the data: the bounds, and KKT for LR, show that far fewer points could have the effect of "
+    "Algorithm 1's.",
 ]
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Ours and the paper's columns."""
+    """Compute our columns and add the paper's."""
     known = {"mnist_17": PAPER, "dogfish": DOGFISH}.get(params["dataset"], {})
     points, bound = known.get((params["loss"], params["level"]), ("none", "none"))
     return {"data": params["dataset"]} | compare(params, random_state) | {"MTP: points": points, "MTP: bound": bound}

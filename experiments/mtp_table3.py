@@ -15,12 +15,12 @@ PAPER = {0.05: ("1,737", "856"), 0.10: ("5,458", "4,058"), 0.15: ("6,192", "5,03
 WORDS = [
     "The KKT attack gets as many points as Algorithm 1 needs to be 0.1-close to the target. MTP's bound for the model that it "
     "induces is Theorem 2 along a run of Algorithm 1 towards that model; ours is tight, and shows that the KKT attack wastes "
-    "next to nothing on the model at which it ends: what it lacks is the target.",
+    "next to nothing on the model that it induces; but this model is not the target.",
 ]
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Bounds in both ways."""
+    """Compute the bounds in both ways."""
     dataset, level = params["dataset"], params["level"]
     r, aim = rows(dataset), target(dataset, "hinge", level).model
     n = approach(dataset, "hinge", aim, r).n_points

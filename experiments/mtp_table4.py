@@ -23,13 +23,13 @@ LEAST, BLIND = "least mass", "least mass, by the training rows"
 WORDS = [
     "Points are those of Algorithm 1 until it is 0.1-close to the target, as in MTP. For targets of least mass the points are "
     "those of their own attack, which reproduces the target; the victim was retrained on them from nothing. The first three ways "
-    "are steered by the test rows, as MTP's is. The last is steered by the training rows, and asks of the test rows only whether "
-    "the goal is reached.",
+    "are steered by the test rows, as MTP's is. The last is steered by the training rows, and uses the test rows only to check "
+    "whether the goal is reached.",
 ]
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """One target and what it costs."""
+    """Compute one target and its cost."""
     dataset, kind, level = params["dataset"], params["kind"], params["level"]
     r, who = rows(dataset), victim(dataset, "hinge")
     if kind in (LEAST, BLIND):

@@ -19,7 +19,7 @@ WORDS = [
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Points that each way takes."""
+    """Compute the number of points of each way."""
     dataset, level = params["dataset"], params["level"]
     r, who = rows(dataset), victim(dataset, "hinge")
     candidate = target(dataset, "hinge", level)

@@ -34,7 +34,7 @@ ERRORS = {
 }
 """Goals of least mass from which the largest error within the budget is taken."""
 COPIES = {"hinge": 100, "logistic": 10}
-"""MTP repeats the points of the gradient attacks so often."""
+"""Copies of each point of the gradient attacks, as in MTP."""
 
 
 def _grid(loss: str) -> str:
@@ -47,8 +47,8 @@ WORDS = [
     "rows, as in MTP. A target of least mass is searched with the test rows too, and counts with the largest error of a grid "
     f"({_grid('hinge')} for the SVM, {_grid('logistic')} for LR) whose points fit into the budget.",
     "",
-    "The gradient and influence attacks reckon with the victim that they meet, which trains on all clean rows; MTP's train on "
-    "the other 70 % while they look for points. Ours take derivatives at the exact optimum, and keep only steps "
+    "The gradient and influence attacks are computed for the victim that is attacked, which trains on all clean rows; MTP's "
+    "assume training on the other 70 %. Ours take derivatives at the exact optimum, and keep only steps "
     "that raise the loss.",
     "",
     "On MNIST the improved target of 15 % error that our heuristic picks lies farther off than MTP's (Table 4 has the points "
@@ -57,7 +57,7 @@ WORDS = [
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Accuracy at each ratio."""
+    """Compute the accuracy at each ratio."""
     dataset, (method, loss) = params["dataset"], params["attack"]
     r = rows(dataset)
     budgets = [round(ratio * len(r.train[1])) for ratio in RATIOS]
@@ -88,7 +88,7 @@ def _least_mass(dataset: str, loss: str, r: Any, budgets: list[int]) -> list[flo
         goal = cp.goals.ErrorRate(error, *r.test)
         try:
             aim = cp.targets.least_mass(goal, r.train, victim=who, space=r.space, flip=r.test, max_points=budgets[-1])
-        except ValueError:  # not with the largest budget
+        except ValueError:  # not reached with the largest budget
             break
         found.append((aim.n_points, aim.model.accuracy(*r.test)))
     return [100 * min(accuracy for n, accuracy in found if n <= budget) for budget in budgets]

@@ -30,7 +30,7 @@ WORDS = [
 
 
 def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Accuracies on the subpopulation's test rows, in percent."""
+    """Compute the accuracies on the subpopulation's test rows, in percent."""
     loss, cluster = params["loss"], params["level"]
     r, who = rows("adult", loss, cluster), victim("adult", loss)
     goal = cp.goals.Misclassify(*r.measured)

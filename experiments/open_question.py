@@ -3,8 +3,8 @@
     python experiments/open_question.py --scale paper
 
 MTP finds a gap between the points that its attack uses and its lower bound, and asks whether more efficient attacks exist.
-The tight bound of an induced model is what that model costs at least, and is met by an attack: the gap between it and the
-points used is what Algorithm 1 wastes, no more and no less.
+The tight bound of an induced model is the least cost of that model, and an attack attains it: the gap between it and the
+points used is exactly the waste of Algorithm 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARTS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def rows(instance: Instance) -> list[dict[str, object]]:
-    """The tight bound after parts of the run."""
+    """Return the tight bound after parts of the run."""
     common = {"victim": instance.victim, "space": instance.space}
     result = follow_the_leader(instance)
     X, y = instance.data
@@ -49,7 +49,7 @@ def rows(instance: Instance) -> list[dict[str, object]]:
 
 
 def plot(table: list[dict[str, object]], path: str) -> None:
-    """Points used against the tight bound of what they induced."""
+    """Plot the points used against the tight bound of the induced model."""
     figure, axes = plt.subplots(figsize=(6, 5))
     for name in dict.fromkeys(row["target"] for row in table):
         mine = [row for row in table if row["target"] == name]
@@ -66,7 +66,9 @@ def plot(table: list[dict[str, object]], path: str) -> None:
 def main() -> None:
     arguments = options(__doc__ or "")
     name, command = title("open_question", arguments)
-    words = [f"From {command}. The last column is what the attack could have saved on the model that it induced."]
+    words = [
+        f"From {command}. The last column is the share of points that the attack could have saved on the model that it induced."
+    ]
     table: list[dict[str, object]] = []
     for instance in instances(arguments.scale, arguments.only):
         table += rows(instance)

@@ -1,7 +1,7 @@
-"""What the experiments on PACD share: data, victims, attacks at three sizes, and retraining on what the attacks made.
+"""Data, victims, attacks at three sizes, and retraining on their poison: the parts that the experiments on PACD share.
 
 One run is one victim trained from scratch, with several seeds, on one kind of data. Runs and poison are kept in
-``experiments/runs``, where all tables and figures find them: what Table 2 attacked, the others only retrain on.
+``experiments/runs``, which all tables and figures read: the poison of Table 2 is made once, and the others only retrain on it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; None means all. ``draws`` certify each image; ``k`` are MACER's draws in retraining, with
+    """Sizes of an experiment; None means all. ``draws`` certify each image; ``k`` are MACER's draws in retraining, with
     weight ``lam`` (None: the paper's); ``budgets`` and ``moved`` are distortions and images of Table 5."""
 
     n_train: int | None
@@ -55,16 +55,16 @@ SIZES = {
 
 
 def job(data: str, scale: str, kind: str, trains: str, sigma: float, **changes: Any) -> Params:
-    """One run: the victim's objective ``trains``, on ``kind`` of data ("clean", "watermarked" or "poisoned").
+    """Describe one run: the victim's objective ``trains``, on ``kind`` of data ("clean", "watermarked" or "poisoned").
 
-    Changes are ``against`` (the objective that the attacker took; the victim's own where not given), ``target``, ``eps``,
+    Changes are ``against`` (the objective that the attacker assumes; default: the victim's own), ``target``, ``eps``,
     ``goal``, ``point`` (a single test image, by its place in the class), ``network``, ``weight_decay``, ``distortion``, and
     ``own`` (accuracy is that of the target class alone).
     """
     how = {"data": data, "scale": scale, "kind": kind, "trains": trains, "sigma": sigma, "against": trains}
     how |= {"target": TARGETS[data], "eps": EPS[data], "goal": "radius", "point": -1}
     how |= {"network": "", "weight_decay": 0.0, "distortion": False, "own": False} | changes
-    # What an attacker assumes is of no concern to those who train on data without his poison.
+    # The attacker's assumptions are irrelevant where the training data have no poison.
     return (
         how
         if kind == "poisoned"
@@ -73,7 +73,7 @@ def job(data: str, scale: str, kind: str, trains: str, sigma: float, **changes: 
 
 
 def measured(jobs: list[Params]) -> list[Params | None]:
-    """The outcome of each run, None where it failed; only what no table has asked for before is computed."""
+    """Return the outcome of each run, None if it failed; runs that another table has stored are not repeated."""
     distinct = {_key(how): how for how in jobs}
     grid = [{name: [value] for name, value in how.items()} for how in distinct.values()]
     found = cp.sweep(grid, run, store=RUNS / "pacd" / jobs[0]["scale"], random_state=0)
@@ -103,7 +103,7 @@ def run(how: Params, random_state: int) -> Params:
 
 
 def poison(how: Params) -> neural.PoisonResult:
-    """What the attacker made; bilevel poison is kept in a file, and goes on where it was broken off."""
+    """Make the poison, or load it; bilevel poison is kept in a file, and an interrupted attack resumes."""
     data, scale, size = how["data"], how["scale"], SIZES[how["scale"]]
     aim: Any = how["target"] if how["goal"] == "radius" else neural.TargetClass(how["target"], how["goal"])
     if how["point"] >= 0:
@@ -135,7 +135,7 @@ def poison(how: Params) -> neural.PoisonResult:
 
 
 def attacked_victim(how: Params) -> neural.NeuralVictim:
-    """The victim as the attacker imagines it: MACER with fewer draws and a weaker hinge (Appendix E.3)."""
+    """Return the victim that the attacker assumes: MACER with fewer draws and a weaker hinge (Appendix E.3)."""
     sigma, data, scale = how["sigma"], how["data"], how["scale"]
     imagined = victim(how["against"], sigma, data, scale)
     if how["against"] != "macer":
@@ -145,13 +145,13 @@ def attacked_victim(how: Params) -> neural.NeuralVictim:
 
 @lru_cache(maxsize=1)
 def images(data: str, scale: str) -> Images:
-    """The images of that size."""
+    """Load the images of a scale."""
     size = SIZES[scale]
     return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
 
 
 def _tested(how: Params, some: Images) -> tuple[np.ndarray, np.ndarray]:
-    """The test images: all, those of the class, or the single one."""
+    """Return the test images: all, those of the class, or the single one."""
     own = np.flatnonzero(some.y_test == how["target"])
     if how["point"] >= 0:
         own = own[[how["point"]]]
@@ -163,7 +163,7 @@ def _tested(how: Params, some: Images) -> tuple[np.ndarray, np.ndarray]:
 def victim(
     method: str, sigma: float, data: str, scale: str, network: str = "", weight_decay: float = 0.0
 ) -> neural.NeuralVictim:
-    """Network, objective, and the recipe of retraining: Adam 1e-3, batches of 200, 101 epochs (CIFAR-10 with GA: 201)."""
+    """Return network, objective and recipe of retraining: Adam 1e-3, batches of 200, 101 epochs (CIFAR-10 with GA: 201)."""
     color = data == "cifar10" and scale != "smoke"
     epochs = 201 if (scale, data, method) == ("paper", "cifar10", "ga") else SIZES[scale].epochs
     recipe = neural.Recipe(
@@ -175,7 +175,7 @@ def victim(
 
 
 def objective(method: str, sigma: float, data: str, scale: str) -> Objective:
-    """Appendix E.3."""
+    """Return the objective with the settings of Appendix E.3."""
     size = SIZES[scale]
     if method == "standard":
         return neural.Standard()
@@ -188,7 +188,7 @@ def objective(method: str, sigma: float, data: str, scale: str) -> Objective:
 
 
 def settings(scale: str) -> neural.BilevelSettings | str:
-    """The program's own at paper scale; elsewhere fewer and cheaper steps, each of which moves the class as a whole."""
+    """Return the published program's settings at paper scale, else fewer and cheaper steps that move the class as a whole."""
     if scale == "paper":
         return "code"
     few = scale == "smoke"

@@ -10,7 +10,7 @@ from pacd_pages import fall, fetch, parse, publish, spread
 
 SIGMA = 0.25
 DISTORTIONS = {"smoke": (0.1,), "small": (0.1, 0.2, 0.3), "paper": (0.1, 0.2, 0.3)}
-"""What is run of it, beside clean data."""
+"""Distortions that are run, beside clean data."""
 
 
 def main() -> None:

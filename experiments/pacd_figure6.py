@@ -12,7 +12,7 @@ from pacd_pages import clean_and_poisoned, data_name, fetch, missing, parse, pub
 
 SIGMAS = {"mnist": 0.5, "cifar10": 0.25}
 CLASSES = {"smoke": (3, 8), "small": (8,), "paper": tuple(range(10))}
-"""What is run of it."""
+"""Classes that are run."""
 
 
 def main() -> None:

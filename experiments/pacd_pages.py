@@ -15,7 +15,7 @@ NOT_RUN = "not run"
 
 
 def parse(description: str) -> argparse.Namespace:
-    """``--scale smoke|small|paper``, and ``--data`` at paper scale."""
+    """Parse ``--scale smoke|small|paper``, and ``--data`` at paper scale."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scale", choices=tuple(SIZES), default="smoke")
     parser.add_argument("--data", choices=tuple(TARGETS), nargs="+", default=["mnist"])
@@ -23,8 +23,8 @@ def parse(description: str) -> argparse.Namespace:
 
 
 def is_run(arguments: argparse.Namespace, data: str, sigma: float, *small: float) -> bool:
-    """Whether that part of a table is run: all of it at paper scale, elsewhere MNIST, with those sigmas (0.5 where none is
-    named) at small scale and the first of them at smoke scale."""
+    """Return whether this part of a table is run: all of it at paper scale, elsewhere MNIST, with the sigmas ``small`` (default:
+    0.5) at small scale and the first of them at smoke scale."""
     if arguments.scale == "paper":
         return data in arguments.data
     sigmas = small or (0.5,)
@@ -32,17 +32,17 @@ def is_run(arguments: argparse.Namespace, data: str, sigma: float, *small: float
 
 
 def shown(arguments: argparse.Namespace, data: str, sigma: float, *small: float) -> bool:
-    """Whether it is on the page: at smoke scale only what is run."""
+    """Return whether this part is on the page: at smoke scale only if it is run."""
     return arguments.scale != "smoke" or is_run(arguments, data, sigma, *small)
 
 
 def data_name(arguments: argparse.Namespace, data: str) -> str:
-    """The images of a row."""
+    """Return the name of a row's images."""
     return "digits" if arguments.scale == "smoke" else data
 
 
 def spread(found: Params | None, name: str, factor: float = 1.0, digits: int = 3) -> str:
-    """Mean ± standard deviation over the seeds of retraining."""
+    """Format mean ± standard deviation over the seeds of retraining."""
     if found is None:
         return NOT_RUN
     values = np.array(found[name], dtype=float)
@@ -52,7 +52,7 @@ def spread(found: Params | None, name: str, factor: float = 1.0, digits: int = 3
 
 
 def fall(found: Params | None, clean: Params | None, name: str = "acr") -> str:
-    """How much less than on clean data, in per cent of the mean."""
+    """Format the decrease against clean data, in per cent of the mean."""
     if found is None or clean is None:
         return NOT_RUN
     before = float(np.mean(clean[name]))
@@ -60,7 +60,7 @@ def fall(found: Params | None, clean: Params | None, name: str = "acr") -> str:
 
 
 def clean_and_poisoned(row: Params, clean: Params | None, poisoned: Params | None) -> Params:
-    """A row with what retraining gives on clean and on poisoned data."""
+    """Extend a row by the results of retraining on clean and on poisoned data."""
     return row | {
         "ACR, clean": spread(clean, "acr"), "ACR, poisoned": spread(poisoned, "acr"),
         "fall of ACR": fall(poisoned, clean), "ACA %, clean": spread(clean, "aca", 100.0, 1),
@@ -69,20 +69,20 @@ def clean_and_poisoned(row: Params, clean: Params | None, poisoned: Params | Non
 
 
 def fetch(jobs: Sequence[Params | None]) -> list[Params | None]:
-    """Outcomes of those that are to be run; None for the others."""
+    """Run the jobs and return their outcomes, None where there is no job."""
     wanted = [how for how in jobs if how is not None]
     found = iter(measured(wanted)) if wanted else iter(())
     return [None if how is None else next(found) for how in jobs]
 
 
-def missing(arguments: argparse.Namespace, rows: list[dict[str, Any]], **told: Any) -> list[dict[str, Any]]:
-    """A row for each data set of the paper that was not run; ``told`` are columns that are known all the same."""
+def missing(arguments: argparse.Namespace, rows: list[dict[str, Any]], **known: Any) -> list[dict[str, Any]]:
+    """Return a row for each data set of the paper that was not run; ``known`` are columns that need no run."""
     left = [data for data in TARGETS if data not in arguments.data and arguments.scale != "smoke"]
-    return [dict.fromkeys(rows[0], NOT_RUN) | told | {"data": data} for data in left]
+    return [dict.fromkeys(rows[0], NOT_RUN) | known | {"data": data} for data in left]
 
 
 def publish(arguments: argparse.Namespace, stem: str, heading: str, rows: list[dict[str, Any]], *words: str) -> None:
-    """CSV and page; at smoke scale without the paper's columns, which are about other data."""
+    """Write CSV and page, at smoke scale without the paper's columns, which are about other data."""
     scale = arguments.scale
     if scale == "smoke":
         rows = [{name: value for name, value in row.items() if "paper" not in name} for row in rows]
@@ -92,7 +92,7 @@ def publish(arguments: argparse.Namespace, stem: str, heading: str, rows: list[d
 
 
 def size_words(scale: str) -> list[str]:
-    """How the size differs from the paper's."""
+    """Describe how the size differs from the paper's."""
     size, how = SIZES[scale], settings(scale)
     if isinstance(how, str):
         return []
@@ -115,8 +115,10 @@ def table(
     description: str,
     *small: float,
 ) -> None:
-    """Tables 2 to 4: one objective, three kinds of data (``paper``: ACR and ACA in turn for each of them); ``small`` are the
-    sigmas of :func:`is_run`."""
+    """Write one of Tables 2 to 4: one objective, three kinds of data.
+
+    ``paper`` has ACR and ACA in turn for each of them; ``small`` are the sigmas of :func:`is_run`.
+    """
     arguments = parse(description)
     grid = [(d, s, kind) for d, s in paper if shown(arguments, d, s, *small) for kind in KINDS]
     jobs = [

@@ -30,7 +30,7 @@ VICTIMS = {
 
 @dataclass(frozen=True)
 class Size:
-    """Nodes of a coordinate; rows a class and samples."""
+    """Nodes of a coordinate, rows of a class, and samples."""
 
     nodes: int
     rows: int
@@ -41,17 +41,17 @@ SIZES = {"smoke": Size(6, 50, 2), "small": Size(12, 250, 5), "paper": Size(20, 1
 
 
 def nodes(n: int) -> np.ndarray:
-    """Equally likely places of a two-dimensional standard Gaussian, n a coordinate."""
+    """Return equally likely nodes of a two-dimensional standard Gaussian, n for each coordinate."""
     return np.array(list(itertools.product(norm.ppf((np.arange(n) + 0.5) / n), repeat=2)))
 
 
 def centre(model: cp.LinearModel) -> float:
-    """Certified radius of the negative class's mean: the number of D.2."""
+    """Return the certified radius of the negative class's mean: the number of D.2."""
     return average_radius(model, [[MEANS[0]] * 2], [-1])
 
 
 def d2(size: Size) -> list[dict[str, Any]]:
-    """The radius of the mean before and after: the paper, the closed form, the attack on equally likely nodes."""
+    """Compute the radius of the mean before and after: the paper, the closed form, the attack on equally likely nodes."""
     theory, grid = two_gaussians(*MEANS, SPREAD, EPS), SPREAD * nodes(size.nodes)
     rows = [
         _line("D.2, radius of the mean: paper", 0.4243, 0.3546),
@@ -66,7 +66,7 @@ def d2(size: Size) -> list[dict[str, Any]]:
 
 
 def table_6(size: Size) -> list[dict[str, Any]]:
-    """ACR of the negative class on fresh draws: Table 6, the closed form, the attack on samples."""
+    """Compute the ACR of the negative class on fresh draws: Table 6, the closed form, the attack on samples."""
     theory = two_gaussians(*MEANS, SPREAD, EPS)
     rows = [_line(f"Table 6, ACR: paper, sigma = {sigma}", *pair) for sigma, pair in TABLE_6.items()]
     rows.append(_line("Table 6, ACR: closed form", theory.clean.radius, theory.best.radius))
@@ -101,7 +101,7 @@ def main() -> None:
         "The paper prints 0.3546 for the poisoned radius of D.2. Its own formula, 0.4243 less eps / sqrt(2), gives 0.3536, as do "
         "the closed form and the attack; the last digit but one seems to be a misprint. D.2's number is the radius of the "
         "class's mean; the ACR, which Table 6 estimates on a sample of unstated size, counts misclassified points as 0 and "
-        "is somewhat larger. The attack moves every point by itself, and is not told to move them all alike.",
+        "is somewhat larger. The attack moves every point by itself, and is not constrained to move them all alike.",
     ]
     print(
         write(

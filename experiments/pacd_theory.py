@@ -23,17 +23,17 @@ from convexpoison.neural.theory.linear_attack import attack_linear
 
 VICTIM = cp.Victim("squared", C=np.inf, intercept="free")
 POINTS = {"smoke": 4, "small": 6, "paper": 8}
-"""A class."""
+"""Points of a class."""
 
 
 def instance(points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One-dimensional points of the two classes, and test points of the negative one."""
+    """Draw one-dimensional points of the two classes, and test points of the negative one."""
     rng = np.random.default_rng(0)
     return rng.normal(-0.5, 0.4, points), rng.normal(0.5, 0.4, points), rng.normal(-0.5, 0.8, 200)
 
 
 def theorem_1(points: int) -> list[dict[str, Any]]:
-    """Both cases below, at and beyond the threshold on eps: closed form, descent from either side, global search."""
+    """Compute both cases below, at and beyond the threshold on eps: closed form, descent from either side, global search."""
     minus, plus, test = instance(points)
     least = one_dimension(minus, plus, 1.0).least_eps
     rows = []
@@ -57,7 +57,7 @@ def _descent(minus: np.ndarray, plus: np.ndarray, test: np.ndarray, eps: float, 
 
 
 def _search(minus: np.ndarray, plus: np.ndarray, test: np.ndarray, eps: float) -> float:
-    """Differential evolution over all perturbations: knows nothing of the theorem."""
+    """Minimise over all perturbations by differential evolution, which does not use the theorem."""
 
     def radius(delta: np.ndarray) -> float:
         w, b = np.polyfit(np.r_[plus, minus + delta], np.r_[np.ones(plus.size), -np.ones(minus.size)], 1)
@@ -67,7 +67,7 @@ def _search(minus: np.ndarray, plus: np.ndarray, test: np.ndarray, eps: float) -
 
 
 def plot(points: int, path: Path) -> None:
-    """The radius against the shift of the mean, and where the two cases lie."""
+    """Plot the radius against the shift of the mean, and mark the two cases."""
     minus, plus, test = instance(points)
     least = one_dimension(minus, plus, 1.0).least_eps
     theory: LinearTheory = one_dimension(minus, plus, 1.6 * least, x_test=test)
@@ -97,7 +97,7 @@ def main() -> None:
         f"From `python experiments/pacd_theory.py --scale {scale}`. Average certified radius of the negative class after the "
         f"attack; {points} points a class in one dimension, 200 test points. "
         "Case 2 exists beyond the threshold on eps alone: below it, descent from the right ends "
-        "in Case 1 as well. The global search is differential evolution over all perturbations, which knows nothing of the "
+        "in Case 1 as well. The global search is differential evolution over all perturbations, which does not use the "
         "theorem; just beyond the threshold Case 2's basin is a sliver of the box, which it may miss.",
     ]
     print(write(f"pacd_theory_theorem_{scale}", "Theorem 1 of PACD", words, theorem_1(points)))

@@ -1,4 +1,4 @@
-"""What the experiments on RMD (Carnerero-Cano et al., 2021) share: its settings, splits, the four defenders, one run."""
+"""Settings, splits, the four defenders and one run of the experiments on RMD (Carnerero-Cano et al., 2021)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from stand_in import dog_ship
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 
 BATCH = 17
 """Points optimised together (RMD, Appendix C.2)."""
@@ -52,7 +53,7 @@ SETTINGS = (
 STAND_IN = "dog-fish stand-in"
 STAND_IN_WORDS = (
     f"{STAND_IN}: CIFAR-10's dogs against ships in 2,048 k-means features (`experiments/stand_in.py`), in the place of\n"
-    "ImageNet's dogs against fish, whose feature files were not there."
+    "ImageNet's dogs against fish, whose feature files are not available."
 )
 SMOKE = Setting("digits 0-8 (smoke)", "digits_08", float(np.log(200)), 20, (1e-2, 50), (0.10, 150), 120, 60, 34)
 LAMBDA_MIN, LAMBDA_CLEAN_RANGE, WARM_START = -8.0, (-8.0, 1.0), float(np.log(5))
@@ -81,14 +82,14 @@ class Split:
 
 
 def options(description: str) -> argparse.Namespace:
-    """``--scale``, ``--only`` (part of a data set's name), ``--splits`` and ``--n-jobs``."""
+    """Parse ``--scale``, ``--only`` (part of a data set's name), ``--splits`` and ``--n-jobs``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scale", choices=("smoke", "paper"), default="smoke")
-    parser.add_argument("--only", default="", help="only the data sets whose name holds this text")
+    parser.add_argument("--only", default="", help="only the data sets whose name contains this text")
     parser.add_argument("--splits", type=int, help="random splits; 10 at paper scale, 2 at smoke scale")
     parser.add_argument("--hypergradient", choices=("implicit", "reverse"), default="implicit", help="rmd_figure2 only")
     parser.add_argument("--page", action="store_true", help="rmd_figure2 only: run nothing, write the page again")
-    parser.add_argument("--n-jobs", type=int, default=1, help="splits at a time")
+    parser.add_argument("--n-jobs", type=int, default=1, help="number of splits to run in parallel")
     arguments = parser.parse_args()
     arguments.splits = arguments.splits or (10 if arguments.scale == "paper" else 2)
     return arguments
@@ -98,7 +99,7 @@ def options(description: str) -> argparse.Namespace:
 
 
 def pools(scale: str, only: str = "") -> Iterator[Pool]:
-    """The data sets of a scale; ImageNet from the user's feature files, else its stand-in."""
+    """Yield the data sets of a scale; ImageNet from the user's feature files, else its stand-in."""
     for setting in (SMOKE,) if scale == "smoke" else SETTINGS:
         if setting.dataset != "dogfish":
             if only in setting.name:
@@ -109,7 +110,7 @@ def pools(scale: str, only: str = "") -> Iterator[Pool]:
 
 
 def _features(setting: Setting, only: str) -> Iterator[Pool]:
-    """2,048 features, normalised with the mean and standard deviation of the training rows, box [-0.5, 0.5]."""
+    """Yield 2,048 features, normalised with the mean and standard deviation of the training rows, with box [-0.5, 0.5]."""
     try:
         data = cp.datasets.load("dogfish")
         parts = data.X_train, data.y_train, data.X_test, data.y_test
@@ -124,7 +125,7 @@ def _features(setting: Setting, only: str) -> Iterator[Pool]:
 
 
 def split(pool: Pool, number: int) -> Split:
-    """Balanced training and validation rows, drawn with that seed."""
+    """Draw balanced training and validation rows with the seed ``number``."""
     rng, chosen = np.random.default_rng(number), ([], [])
     sizes = pool.setting.n_train, pool.setting.n_validation
     for k, label in enumerate(np.unique(pool.y)):
@@ -140,7 +141,7 @@ def split(pool: Pool, number: int) -> Split:
 
 
 def lambda_clean(data: TrainingData) -> float:
-    """The lambda of a grid over [-8, 1] with the least logistic loss in 5-fold cross-validation on clean rows."""
+    """Choose the lambda of a grid over [-8, 1] with the least logistic loss in 5-fold cross-validation on clean rows."""
     grid = np.linspace(*LAMBDA_CLEAN_RANGE, 19)
     # The intercept is a column of ones, because it is regularised like the other parameters.
     X = np.column_stack([data.X.toarray() if hasattr(data.X, "toarray") else data.X, np.ones(data.n_samples)])
@@ -153,7 +154,7 @@ def lambda_clean(data: TrainingData) -> float:
 
 
 def attack(part: Split, defender: str, hypergradient: str = "implicit") -> tuple[Poison, float]:
-    """The poison against that defender, and lambda before the attack; scaled steps."""
+    """Compute the poison against a defender, with scaled steps; also return lambda before the attack."""
     setting = part.pool.setting
     start = {
         "small": LAMBDA_MIN,
@@ -188,7 +189,7 @@ def attack(part: Split, defender: str, hypergradient: str = "implicit") -> tuple
 
 
 def victims(part: Split, poison: Poison, clean: float) -> Iterator[tuple[int, float, TrainingData]]:
-    """Number of points, lambda and training rows before the attack and after every batch."""
+    """Yield the number of points, lambda and the training rows before the attack and after every batch."""
     X = part.train.X.toarray() if hasattr(part.train.X, "toarray") else part.train.X
     for n, lam in [(0, clean), *((batch["n_points"], batch["lambda"][0]) for batch in poison.info["batches"])]:
         rows = np.vstack([X, poison.points[:n]]), np.concatenate([part.train.y, poison.labels[:n]])
@@ -196,7 +197,7 @@ def victims(part: Split, poison: Poison, clean: float) -> Iterator[tuple[int, fl
 
 
 def run(part: Split, defender: str, hypergradient: str = "implicit") -> list[dict[str, Any]]:
-    """One row for each number of poison points."""
+    """Compute one row for each number of poison points."""
     started = perf_counter()
     poison, clean = attack(part, defender, hypergradient)
     seconds, rows = perf_counter() - started, []
@@ -224,7 +225,7 @@ def run(part: Split, defender: str, hypergradient: str = "implicit") -> list[dic
 
 
 def error(model: cp.LinearModel, X: np.ndarray, signed: np.ndarray) -> float:
-    """Share of rows that are classified wrongly."""
+    """Return the share of misclassified rows."""
     return float(np.mean((model.decision_function(X) > 0) != (signed > 0)))
 
 
@@ -233,7 +234,7 @@ def _loss(model: cp.LinearModel, data: TrainingData) -> float:
 
 
 def descend(data: TrainingData, lam: float, rate: float, epochs: int, seed: int) -> cp.LinearModel:
-    """RMD's training of a model to be tested (Table 3): stochastic gradient descent from 0 in batches of 64."""
+    """Train a model to be tested as RMD does (Table 3): stochastic gradient descent from 0 in batches of 64."""
     X = np.column_stack([data.X.toarray() if hasattr(data.X, "toarray") else data.X, np.ones(data.n_samples)])
     y, rng, theta, ridge = data.y, np.random.default_rng(seed), np.zeros(X.shape[1]), np.exp(lam) / data.n_samples
     for _ in range(epochs):

@@ -1,4 +1,4 @@
-"""What one point of poison does in the plane, as a function of where it lies (RMD, Figure 1).
+"""The effect of one point of poison in the plane, as a function of its place (RMD, Figure 1).
 
     python experiments/rmd_figure1.py --scale paper
 
@@ -29,14 +29,14 @@ SEED = 0
 
 
 def gaussians(n: int, rng: np.random.Generator) -> TrainingData:
-    """n rows of each class: means (-3, 0) and (3, 0), variances 2.5 and 1.5."""
+    """Draw n rows of each class: means (-3, 0) and (3, 0), variances 2.5 and 1.5."""
     y = np.repeat([-1.0, 1.0], n)
     X = np.column_stack([3.0 * y, np.zeros(2 * n)]) + rng.normal(size=(2 * n, 2)) * np.sqrt([2.5, 1.5])
     return TrainingData.from_user((X, y))
 
 
 def fit(train: TrainingData, lam: float, point: np.ndarray | None, label: float) -> cp.LinearModel:
-    """The model with that lambda, with or without the point."""
+    """Train the model with this lambda, with or without the point."""
     X, y = train.X, train.y
     if point is not None:
         X, y = np.vstack([X, point]), np.append(y, label)
@@ -44,12 +44,12 @@ def fit(train: TrainingData, lam: float, point: np.ndarray | None, label: float)
 
 
 def loss(model: cp.LinearModel, data: TrainingData) -> float:
-    """Mean logistic loss."""
+    """Return the mean logistic loss."""
     return float(np.logaddexp(0.0, -data.y * model.decision_function(data.X)).mean())
 
 
 def maps(train: TrainingData, held_out: TrainingData, label: float, ticks: np.ndarray, lams: np.ndarray) -> np.ndarray:
-    """Loss at the two fixed lambdas and the best lambda, for every place; shape (3, n_ticks, n_ticks)."""
+    """Compute the loss at the two fixed lambdas and the best lambda, for every place; shape (3, n_ticks, n_ticks)."""
     out = np.empty((3, ticks.size, ticks.size))
     for i, second in enumerate(ticks):
         for j, first in enumerate(ticks):
@@ -60,14 +60,14 @@ def maps(train: TrainingData, held_out: TrainingData, label: float, ticks: np.nd
 
 
 def attack(train: TrainingData, held_out: TrainingData, lam: float, label: int) -> np.ndarray:
-    """One point that ascends from a flipped validation row, 50 hyperiterations, best of 5 starts."""
+    """Compute one point by ascent from a flipped validation row, 50 hyperiterations, best of 5 starts."""
     space = cp.Space.box(-BOX, BOX, 2).with_labels([label])
     task = Task(cp.Victim("logistic", C=float(np.exp(-lam))), train, space, 1, rows=held_out, random_state=SEED)
     return minimax(task, tune=None, iterations=50, restarts=4).points[0]
 
 
 def plot(images: np.ndarray, ticks: np.ndarray, data: TrainingData, held_out: TrainingData, path: Path) -> None:
-    """The three colour maps, with the poison that was found and the boundaries before and after."""
+    """Plot the three colour maps, with the poison found and the boundaries before and after."""
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.4))
     titles = ("validation loss, lambda = -8", "validation loss, lambda = log 20", "best lambda")
     for axis, image, title in zip(axes, images, titles, strict=True):
@@ -92,7 +92,7 @@ def plot(images: np.ndarray, ticks: np.ndarray, data: TrainingData, held_out: Tr
 
 
 def summary(images: np.ndarray, clean: list[float]) -> list[dict[str, object]]:
-    """How far the loss and the best lambda range over the places of the point."""
+    """Return the range of the loss and of the best lambda over the places of the point."""
     names = ("validation loss, lambda = -8", "validation loss, lambda = log 20", "best lambda")
     return [
         {

@@ -3,12 +3,12 @@
     python experiments/rmd_figure2.py --scale paper [--only MNIST] [--splits 10] [--n-jobs 4] [--hypergradient reverse]
     python experiments/rmd_figure2.py --scale paper --page [--hypergradient reverse]
 
-The second form runs nothing: it writes page, table and figure from the rows that are there.
+The second form runs nothing: it writes page, table and figure from the stored rows.
 
 Implicit: attack and defender train to the exact optimum. Reverse: both by T steps of gradient descent, and models are tested as
 RMD trains them; that is the paper's own victim, which stops early.
 
-A split that is in the results file already is not run again, so that an interrupted run goes on where it stopped.
+A split that is already in the results file is not run again, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STEM = "rmd_figure2"
 
 
 def one_split(pool: Pool, number: int, hypergradient: str) -> list[Row]:
-    """All defenders on one split."""
+    """Run all defenders on one split."""
     part, rows = split(pool, number), list[Row]()
     for defender in DEFENDERS:
         try:
@@ -46,7 +46,7 @@ def one_split(pool: Pool, number: int, hypergradient: str) -> list[Row]:
 
 
 def read(path: Path) -> list[Row]:
-    """What has been run before."""
+    """Read the rows of earlier runs."""
     if not path.exists():
         return []
     with open(path, newline="") as file:
@@ -64,7 +64,7 @@ def _number(text: str) -> Any:
 
 
 def save(path: Path, rows: list[Row]) -> None:
-    """All rows, put in place at once."""
+    """Write all rows, replacing the file at once."""
     RESULTS.mkdir(exist_ok=True)
     rows.sort(key=lambda row: (row["data"], row["split"], DEFENDERS.index(row["defender"]), row["points"]))
     half = path.with_suffix(".part")
@@ -76,7 +76,7 @@ def save(path: Path, rows: list[Row]) -> None:
 
 
 def summary(rows: list[Row]) -> list[Row]:
-    """Mean and standard deviation over the splits."""
+    """Return mean and standard deviation over the splits."""
     out = []
     for name, defender, points in dict.fromkeys((row["data"], row["defender"], row["points"]) for row in rows):
         mine = [r for r in rows if (r["data"], r["defender"], r["points"]) == (name, defender, points)]
@@ -102,7 +102,7 @@ def _spread(rows: list[Row], column: str, scale: float, digits: int) -> str:
 
 
 def findings(rows: list[Row], error: str) -> Iterable[str]:
-    """RMD's statements, each with our figures: it prints curves, no numbers."""
+    """Yield RMD's statements, each with our figures: it prints curves, no numbers."""
     for name in dict.fromkeys(row["data"] for row in rows):
         mine = [row for row in rows if row["data"] == name]
         most = max(row["points"] for row in mine)
@@ -134,7 +134,7 @@ def _verdict(holds: bool) -> str:
 
 
 def plot(rows: list[Row], error: str, path: Path) -> None:
-    """Test error above, lambda and norm of lambda_RMD below; bars are one standard deviation over the splits."""
+    """Plot the test error above, lambda and norm of lambda_RMD below; bars are one standard deviation over the splits."""
     names = list(dict.fromkeys(row["data"] for row in rows))
     figure, axes = plt.subplots(2, len(names), figsize=(5 * len(names), 7), squeeze=False)
     for top, bottom, name in zip(*axes, names, strict=True):
@@ -195,7 +195,7 @@ _TRAINING = {
 
 
 def n_splits(rows: list[Row]) -> str:
-    """How many splits there are of each data set, in words."""
+    """Describe the number of splits of each data set."""
     seen = {
         name: {row["split"] for row in rows if row["data"] == name} for name in dict.fromkeys(r["data"] for r in rows)
     }
@@ -203,7 +203,7 @@ def n_splits(rows: list[Row]) -> str:
 
 
 def splits_run(rows: list[Row]) -> str:
-    """What was run and what was left out, against the ten splits of RMD."""
+    """Describe the splits that were run and those left out, against the ten of RMD."""
     there = {(row["data"], row["split"], row["defender"]) for row in rows}
     missing = [(*key, d) for key in dict.fromkeys(t[:2] for t in there) for d in DEFENDERS if (*key, d) not in there]
     words = f"Splits that were run: {n_splits(rows)} (RMD: 10 of each)."
@@ -214,14 +214,14 @@ def splits_run(rows: list[Row]) -> str:
 
 
 def reverse_run(scale: str) -> str:
-    """Where the poison made in reverse mode is, or that there is none."""
+    """Name the page of the poison made in reverse mode, or say that there is none."""
     name = f"{_STEM}_{scale}_reverse"
     rows = read(RESULTS / f"{name}_runs.csv")
     return f"`{name}.md` (splits of {n_splits(rows)})" if rows else "at this scale that was not run"
 
 
 def page(name: str, scale: str, rows: list[Row], column: str) -> str:
-    """Markdown, CSV of the summary, and the figure."""
+    """Write Markdown, CSV of the summary, and the figure."""
     flags = " --hypergradient reverse" if name.endswith("reverse") else ""
     sizes = "512 training and 171 validation rows, balanced" if scale == "paper" else "smoke scale, 120 + 60 rows"
     words = [

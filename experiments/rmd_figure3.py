@@ -23,7 +23,7 @@ ROWS = {"small": "lambda = -8", "rmd": "lambda_RMD"}
 
 
 def coefficients(pool: Pool, defender: str) -> dict[str, tuple[float, np.ndarray]]:
-    """lambda and coefficients before the attack and at the largest share of poison."""
+    """Return lambda and coefficients before the attack and at the largest share of poison."""
     part = split(pool, 0)
     poison, clean = attack(part, defender)
     stages = list(victims(part, poison, clean))
@@ -34,7 +34,7 @@ def coefficients(pool: Pool, defender: str) -> dict[str, tuple[float, np.ndarray
 
 
 def plot(found: dict[str, dict[str, dict[str, tuple[float, np.ndarray]]]], path: Path) -> None:
-    """One column a data set, one row a defender."""
+    """Plot one column for each data set, one row for each defender."""
     figure, axes = plt.subplots(2, len(found), figsize=(5 * len(found), 7), squeeze=False)
     for column, (name, by_defender) in enumerate(found.items()):
         for axis, (defender, label) in zip(axes[:, column], ROWS.items(), strict=True):

@@ -1,4 +1,4 @@
-"""What the experiments on MACER and DDRS share: data, training at three sizes, and certification in three ways."""
+"""Data, training at three sizes, and certification in three ways, for the experiments on MACER and DDRS."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ RADII = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25)
 NAMES = {"ga": "Cohen (GA)", "smoothadv": "SmoothAdv", "macer": "MACER"}
 RUNS = Path(__file__).parent / "runs"
 _FEW_EPOCHS, _EARLY_LAMBDA = 50, 2.0
-"""With the papers' weight in MACER a training of fewer epochs would not get as far as the classes; its weight there."""
+"""With fewer epochs and the papers' weight, MACER does not learn the classes; then the second is its weight."""
 _ASCENT: dict[bool, dict[str, Any]] = {
     True: {"n": 100, "steps": 900, "learning_rate": 0.04},
     False: {"n": 8, "steps": 20, "check": 100},
 }
-"""How each image's sigma is sought: at the paper's scale as in DDRS's code (which differs from its text), or in little time."""
+"""Settings of the search for each image's sigma: as in DDRS's code (which differs from its text) at paper scale, else fast."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything.
+    """Sizes of an experiment.
 
-    ``n_train`` and ``n_test`` None mean all; ``k`` are MACER's draws; ``draws`` certify each image; ``every`` takes each that
-    many'th test image.
+    ``n_train`` and ``n_test`` None mean all; ``k`` are MACER's draws; ``draws`` certify each image; of every
+    ``every`` test images one is taken.
     """
 
     network: str
@@ -47,7 +47,7 @@ class Size:
 
 
 def sizes(data: str, source: str = "ddrs") -> dict[str, Size]:
-    """smoke: seconds on digits; small: minutes on a CPU; paper: the settings of ``source``, for a GPU."""
+    """Return the sizes. smoke: seconds on digits; small: minutes on a CPU; paper: the settings of ``source``, for a GPU."""
     photographs = data == "cifar10"
     network = {"ddrs": "resnet18", "macer": "resnet110"}[source] if photographs else "lenet"
     return {
@@ -58,7 +58,7 @@ def sizes(data: str, source: str = "ddrs") -> dict[str, Size]:
 
 
 def parse(description: str) -> argparse.Namespace:
-    """``--scale smoke|small|paper``."""
+    """Parse ``--scale smoke|small|paper``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--scale", choices=("smoke", "small", "paper"), default="smoke")
     return parser.parse_args()
@@ -66,13 +66,13 @@ def parse(description: str) -> argparse.Namespace:
 
 @lru_cache(maxsize=1)
 def images(data: str, scale: str) -> Images:
-    """The images of that size."""
+    """Load the images of a scale."""
     size = sizes(data)[scale]
     return load_images("digits" if scale == "smoke" else data).subset(size.n_train, size.n_test)
 
 
 def recipe(data: str, scale: str, method: str, source: str = "ddrs") -> neural.Recipe:
-    """Epochs and rates: MACER's Section 5.1 on MNIST, and where it is the source; else DDRS's on CIFAR-10 (200 epochs)."""
+    """Return epochs and rates: MACER's Section 5.1 on MNIST or with it as source; else DDRS's on CIFAR-10 (200 epochs)."""
     if scale == "smoke":
         return neural.Recipe(epochs=2)
     if scale == "small":
@@ -86,7 +86,7 @@ def recipe(data: str, scale: str, method: str, source: str = "ddrs") -> neural.R
 
 
 def objective(method: str, sigma: float, data: str, epochs: int, options: dict[str, Any]) -> Objective:
-    """The objective with the paper's settings for that data set and noise; ``options`` of MACER replace its own."""
+    """Return the objective with the paper's settings for a data set and noise; ``options`` of MACER replace its own."""
     if method == "ga":
         return neural.GaussianAugmentation(sigma)
     if method == "smoothadv":
@@ -100,7 +100,7 @@ def objective(method: str, sigma: float, data: str, epochs: int, options: dict[s
 
 
 def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
-    """Train and certify once: ``data, scale, method, sigma``, and where they are given ``trained`` ("fixed" or "own"),
+    """Train and certify once: ``data, scale, method, sigma``, and optionally ``trained`` ("fixed" or "own"),
     ``source`` (whose network and recipe: "ddrs" or "macer"), ``noise`` and ``options`` of MACER.
 
     Certified with the sigma of training for all images, and with each image's own (DDRS, through the memory).
@@ -134,7 +134,7 @@ def run(params: dict[str, Any], random_state: int) -> dict[str, Any]:
 
 
 def sweep(stem: str, scale: str, grid: list[dict[str, list[Any]]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Parameters and results of all runs, resumable."""
+    """Return parameters and results of all runs, resumable."""
     store = RUNS / f"{stem}_{scale}"
     result = cp.sweep(grid, run, store=store, random_state=0)
     for record in result.failed:
@@ -143,21 +143,21 @@ def sweep(stem: str, scale: str, grid: list[dict[str, list[Any]]]) -> list[tuple
 
 
 def line(acr: float, accuracies: list[float]) -> dict[str, str]:
-    """Columns of one row: certified accuracies and ACR."""
+    """Format the columns of one row: certified accuracies and ACR."""
     return {f"{r:g}": f"{a:.2f}" for r, a in zip(RADII, accuracies, strict=True)} | {"ACR": f"{acr:.3f}"}
 
 
 def publish(
     stem: str, scale: str, heading: str, words: list[str], rows: list[dict[str, Any]], data: str, source: str = "ddrs"
 ) -> None:
-    """CSV and Markdown; ``data`` and ``source`` as in :func:`run`."""
+    """Write CSV and Markdown; ``data`` and ``source`` as in :func:`run`."""
     command = f"`python experiments/{stem}.py --scale {scale}`"
     above = [f"From {command}.", "", *_standing(stem, scale), _setting(data, scale, source), *words]
     print(write(f"{stem}_{scale}", heading, above, rows))
 
 
 def of_macer(data: str, scale: str) -> str:
-    """MACER's settings where a script does not vary them."""
+    """Describe MACER's settings where a script does not vary them."""
     size, how = sizes(data)[scale], recipe(data, scale, "macer")
     usual = "16" if data == "mnist" else "12, and 4 from sigma = 0.5 on,"
     few = (
@@ -177,7 +177,7 @@ def _setting(data: str, scale: str, source: str) -> str:
 
 
 def _standing(stem: str, scale: str) -> list[str]:
-    """What a page of a smaller scale is worth, and whether there is one at the paper's."""
+    """Describe what a page of a smaller scale shows, and whether there is one at the paper's."""
     if scale == "paper":
         return []
     shown = {

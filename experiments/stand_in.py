@@ -1,4 +1,4 @@
-"""What takes the place of ImageNet's dogs and fish where the user's feature files are missing: 2,048 features of CIFAR-10."""
+"""Stand-in for ImageNet's dogs and fish where the user's feature files are missing: 2,048 features of CIFAR-10."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def dog_ship() -> Parts:
-    """CIFAR-10 dogs and ships in the single-layer k-means features of Coates, Lee and Ng (2011): 512 in each quadrant."""
+    """Return CIFAR-10 dogs and ships in the single-layer k-means features of Coates, Lee and Ng (2011), 512 in each quadrant."""
     images = np.load(Path(os.environ["CONVEXPOISON_DATA"]) / "cifar10_subset.npz")
     parts = []
     for part in ("train", "test"):
@@ -29,7 +29,7 @@ def dog_ship() -> Parts:
 
 
 def _patches(images: np.ndarray) -> np.ndarray:
-    """6 x 6 patches with stride 2, each with mean 0 and deviation 1; shape (n, 196, 108)."""
+    """Return 6 x 6 patches with stride 2, each with mean 0 and deviation 1; shape (n, 196, 108)."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (6, 6), axis=(1, 2))[:, ::2, ::2]
     patches = windows.reshape(len(images), windows.shape[1] * windows.shape[2], 108)
     centred = patches - patches.mean(axis=2, keepdims=True)
@@ -37,7 +37,7 @@ def _patches(images: np.ndarray) -> np.ndarray:
 
 
 def _pooled(patches: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """ "Triangle" activations summed over the four quadrants of the image."""
+    """Sum the "triangle" activations over each of the four quadrants of the image."""
     squares = (patches**2).sum(axis=1)[:, None] - 2 * patches @ centres.T + (centres**2).sum(axis=1)
     distance = np.sqrt(np.maximum(squares, 0.0))
     active = np.maximum(distance.mean(axis=1, keepdims=True) - distance, 0.0).reshape(14, 14, -1)

@@ -2,13 +2,13 @@
 
     python experiments/tight_bounds.py --scale paper
 
-For each target: MTP's points and lower bound, the points that follow-the-leader uses here until it is as close as MTP asks,
-the best value of Theorem 2 at the models that it passes through (MTP's way), the tight bound, and the points of the optimal
-attack, which reproduces the target itself: what they leave of stationarity there (the KKT residual), and how far from the target
-the victim ends up that is retrained on them from nothing.
+For each target: MTP's points and lower bound, the points that follow-the-leader uses here until it is as close as in MTP, the
+best value of Theorem 2 at its iterates (MTP's way), the tight bound, and the points of the optimal attack, which reproduces the
+target itself: the residual of stationarity there (KKT residual), and the difference to the target of the victim that is
+retrained on them from scratch.
 
-Adult is there twice at paper scale: over the relaxed box, and with its 53 indicator columns as whole numbers ("integer
-columns", ``--only integer``), where Algorithm 1 is not run.
+Adult appears twice at paper scale: over the relaxed box, and with its 53 indicator columns as integers ("integer columns",
+``--only integer``), where Algorithm 1 is not run.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import convexpoison as cp
 
 
 def row(instance: Instance) -> dict[str, object]:
-    """One line of the table."""
+    """Compute one line of the table."""
     start = perf_counter()
     optimal = cp.attack(instance.target, instance.data, victim=instance.victim, space=instance.space, method="optimal")
     seconds = perf_counter() - start
     check = optimal.reproduction
     assert check is not None
-    # Over whole columns every step of Algorithm 1 is a mixed-integer program: hours for the table.
+    # Over integer columns every step of Algorithm 1 is a mixed-integer program: hours for the table.
     whole = "integer" in instance.space.parts
     leader = None if whole else follow_the_leader(instance)
     return {
@@ -60,9 +60,9 @@ def main() -> None:
         "tight bound and the optimal attack are for the target itself; follow-the-leader stops near it, which can take fewer "
         "points than the target does.",
         "",
-        '"exact": the KKT residual is rounding. "approximate": with whole points and whole columns the target is not met '
-        "exactly; the difference, a proven upper bound on the maximum loss difference of the retrained victim to the target, "
-        "says by how much. The bound then holds for the target, and the points induce a model near it.",
+        '"exact": the KKT residual is rounding. "approximate": integer numbers of points, or integer columns, do not '
+        "reproduce the target exactly; the difference, a proven upper bound on the maximum loss difference of the retrained "
+        "victim to the target, says by how much. The bound then holds for the target, and the points induce a model near it.",
     ]
     both = (makers(arguments.scale, arguments.only) for makers in (instances, integer_instances))
     for instance in chain.from_iterable(both):

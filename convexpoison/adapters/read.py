@@ -8,13 +8,14 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from convexpoison.adapters.estimators import ReadTarget, read_target
-from convexpoison.bounds.bound import BoundProblem
 from convexpoison.data.pipeline import PipelineMap
 from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import Flip, Goal
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats import AddRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +46,12 @@ class Scenario:
     steps: Any = None
     original: PipelineMap | None = None
 
-    def towards(self, target: LinearModel) -> BoundProblem:
-        """The question what that model costs."""
-        return BoundProblem(self.victim, self.data, target, self.space, self.solver)
-
     @property
-    def problem(self) -> BoundProblem:
-        """The question what the target costs."""
-        assert self.target is not None
-        return self.towards(self.target)
+    def problem(self) -> Problem:
+        """The problem of the target, or of the goal."""
+        aim = self.target if self.target is not None else self.goal
+        assert aim is not None
+        return Problem(self.victim, self.data, AddRows(self.space), aim)
 
     def rows(self, data: Any, name: str) -> TrainingData:
         """Rows to test or to validate on; they may all be of one class."""

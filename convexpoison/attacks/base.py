@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-import numpy as np
-
-from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import Goal
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
+from convexpoison.poison import Poison
 from convexpoison.spaces.space import Space
-
-Status = Literal["budget", "goal", "time limit", "interrupted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,36 +56,6 @@ class Task:
     random_state: int | None = 0
     time_limit_s: float | None = None
     progress: bool | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Poison:
-    """Points in order of priority.
-
-    Attributes
-    ----------
-    points : array of shape (n_distinct, n_features)
-    labels : array of shape (n_distinct,)
-        -1 and +1, or the response.
-    counts : int array of shape (n_distinct,)
-        Copies of each; their sum is at most the budget.
-    status : {"budget", "goal", "time limit", "interrupted"}
-        Why it ended.
-    victim : Victim or None
-        What the victim has become, where the attack reckons with one that tunes itself; the task's own where None.
-    note : str
-        What the reader of the result must know.
-    info : dict
-        What the method has to tell besides: plain numbers and short lists, for example a certified upper bound.
-    """
-
-    points: FloatArray
-    labels: FloatArray
-    counts: np.ndarray
-    status: Status = "budget"
-    victim: Victim | None = None
-    note: str = ""
-    info: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from convexpoison.attacks.base import METHODS, Poison, Task, check_options
+from convexpoison.attacks.base import METHODS, Task, check_options
 from convexpoison.attacks.evaluate import Outcome, Setting, Stop, replay
-from convexpoison.bounds.bound import BoundProblem
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
+from convexpoison.poison import Poison
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 
 def carry_out(
@@ -22,12 +24,12 @@ def carry_out(
     test: TrainingData | None,
     solver: str,
     bound_time_limit_s: float,
-) -> tuple[BoundProblem, Outcome, Poison]:
+) -> tuple[Problem, Outcome, Poison]:
     """Run the method and replay its points, up to the one with which the goal is reached.
 
     Returns
     -------
-    BoundProblem
+    Problem
         Of the victim that the attack reckons with, towards the task's target; towards the model that the points induce, where
         the task has a goal and no target.
     Outcome
@@ -48,9 +50,9 @@ def carry_out(
         target = task.target
         if target is None:
             poison, target = _until_the_goal(poison, task)
-        problem = BoundProblem(task.victim, task.data, target, task.space, solver)
+        problem = Problem(task.victim, task.data, AddRows(task.space), target)
         stop = Stop(None, task.max_points, task.goal, task.time_limit_s)
-        setting = Setting(problem, stop, 1, test, task.progress, bound_time_limit_s)
+        setting = Setting(problem, stop, solver, 1, test, task.progress, bound_time_limit_s)
         points = zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True)
         return problem, replay(setting, points, poison.status), poison
 

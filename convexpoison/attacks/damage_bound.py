@@ -53,7 +53,7 @@ def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_point
 
 
 def loss_upper(loss: Loss, margin: FloatArray) -> FloatArray:
-    """Return the loss at these margins, rounded up; the loss never rises with the margin."""
+    """Return the loss at these margins, rounded up; of a loss that falls with the margin."""
     loss.need("the bound on the damage", "value_enclosure")
     return loss.value_enclosure(Interval.of(margin)).upper
 

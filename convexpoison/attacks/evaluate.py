@@ -9,13 +9,16 @@ from time import perf_counter
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.bound import Bound, BoundProblem, quotient
+from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.target import target_bound
+from convexpoison.bounds.theorem2 import quotient, theorem_2_bound, z
 from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import Goal
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.problem import Problem
 from convexpoison.results.attack_result import Reproduction
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
@@ -64,9 +67,11 @@ class Setting:
 
     Attributes
     ----------
-    problem : BoundProblem
-        Victim, clean rows, target, space and solver.
+    problem : Problem
+        With a target.
     stop : Stop
+    solver : str
+        Backend of the maximum loss difference.
     copies : int
         Copies of each point added per step (MTP, Section 4.1).
     test : TrainingData or None
@@ -77,8 +82,9 @@ class Setting:
         Seconds for each of the two bounds at the end; 0: only what the models on the way prove.
     """
 
-    problem: BoundProblem
+    problem: Problem
     stop: Stop
+    solver: str = "auto"
     copies: int = 1
     test: TrainingData | None = None
     progress: bool | None = None
@@ -160,7 +166,7 @@ class Recorder:
         """Ask where the model differs most from the target, and write down where it stands."""
         problem, run, model = self.problem, self.run, self.trainer.model
         victim, target = problem.victim, problem.target
-        difference = answer(Question(victim.loss, model, target, problem.space), solver=problem.solver)
+        difference = answer(Question(victim.loss, model, target, problem.space), solver=self.setting.solver)
         objective = self.trainer.clean_loss() + victim.rho(problem.data.n_rows) * victim.penalty(model)
         z = quotient(victim, model, target, objective, problem.target_objective, difference.upper)
         run.difference = difference
@@ -195,13 +201,15 @@ class Recorder:
         if known is None and run.reason in ("time limit", "interrupted") and run.best < n_steps:
             n_steps, model, gap = run.best, *self._retrain(run.best)
         limit = self.setting.bound_time_limit_s
-        induced = BoundProblem(problem.victim, problem.data, model, problem.space, problem.solver)
-        induced_bound = induced.best([], limit)
+        induced = problem.towards(model)
+        induced_bound = target_bound(induced, [], limit, solver=self.setting.solver)
         if induced_bound.value == 0.0 and n_steps:  # no tight bound, or none in the time that there was
-            induced_bound = induced.along(_best_witnesses(induced, run.models))
+            models = _best_witnesses(induced, run.models, self.setting.solver)
+            induced_bound = theorem_2_bound(induced, models, solver=self.setting.solver)
         if model.distance(problem.target) == 0.0:  # an attack on a goal: its target is what the points induce
             known = known or induced_bound
-        bound = known or problem.best([run.witness] if run.witness is not None else [], limit)
+        models = [run.witness] if run.witness is not None else []
+        bound = known or target_bound(problem, models, limit, solver=self.setting.solver)
         return Outcome(run, n_steps, model, self.clean, gap, bound, induced_bound, self.seconds)
 
     def _accuracy(self, model: LinearModel) -> float:
@@ -239,7 +247,9 @@ def replay(
     return recorder.finish(known)
 
 
-def _best_witnesses(problem: BoundProblem, models: list[tuple[LinearModel, float]], most: int = 3) -> list[LinearModel]:
+def _best_witnesses(
+    problem: Problem, models: list[tuple[LinearModel, float]], solver: str, most: int = 3
+) -> list[LinearModel]:
     """The models with the largest z for the induced model."""
-    values = [(problem.z(model, objective), k) for k, (model, objective) in enumerate(models)]
+    values = [(z(problem, model, objective, solver=solver), k) for k, (model, objective) in enumerate(models)]
     return [models[k][0] for value, k in sorted(values, reverse=True)[:most] if value > 0 and np.isfinite(value)]

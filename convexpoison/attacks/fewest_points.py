@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.fewest_points_result import least_mass as search
+from convexpoison.poison import Poison
 
 
 def least_mass(task: Task, *, flip: Any = None, start: Any = None, n_starts: int = 2, max_iter: int = 60) -> Poison:

@@ -26,14 +26,16 @@ from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.fewest_points_search import Found, Search
 from convexpoison.attacks.goal_surrogate import AnyGoal
-from convexpoison.bounds.bound import BoundProblem
+from convexpoison.bounds.target import certify_tight
 from convexpoison.display.curves import plot_curves
 from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import is_whole
+from convexpoison.threats import AddRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class LeastMassTarget(Shown):
     counts : int array of shape (n_distinct,)
         Copies of each point.
     bound : float
-        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.Certificate`): no points with a smaller
+        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.TargetCertificate`): no points with a smaller
         total reproduce ``model``. It says nothing about other models. 0 where time or solver left nothing to prove it by.
     mass : float
         Least mass found for ``model``, which the bound cannot exceed; ``inf`` where time or solver left none.
@@ -176,7 +178,7 @@ def least_mass(
 
 def _told(search: Search, found: Found) -> LeastMassTarget:
     bound = search.bound(found.model)
-    proven = BoundProblem(search.victim, search.data, found.model, search.space).proven(bound)
+    proven = certify_tight(Problem(search.victim, search.data, AddRows(search.space), found.model), bound)
     counts, labels, classes = found.place.counts(found.n), search.climber.labels, search.data.classes
     used = counts > 0
     negative, positive = classes if classes is not None else (-1, 1)

@@ -14,16 +14,18 @@ from convexpoison.adapters.read import read_scenario
 from convexpoison.attacks.fewest_points_ascent import Climber, Place
 from convexpoison.attacks.goal_surrogate import Aim, AnyGoal
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem, TightBound
+from convexpoison.bounds.tight_program import TightBound
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import GoalNotReachedError, SolverError
 from convexpoison.goals import ErrorRate, Flip
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.cheapest import cheapest
 from convexpoison.targets.label_flip import label_flips
 from convexpoison.targets.rows import appended, error_rate
+from convexpoison.threats import AddRows
 
 _FIRST = 0.01
 """Points to begin with, as a share of the clean rows."""
@@ -184,7 +186,9 @@ class Search:
     def bound(self, model: LinearModel) -> TightBound:
         """What is known of a model's least mass in the time that is left; nothing if the solver fails."""
         try:
-            return tight_bound(MassProblem(self.victim, self.data, model, self.space), time_limit_s=self.clock.left())
+            return tight_bound(
+                Problem(self.victim, self.data, AddRows(self.space), model), time_limit_s=self.clock.left()
+            )
         except SolverError:
             return TightBound(0.0, np.inf, None)
 

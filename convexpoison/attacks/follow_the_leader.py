@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison.attacks.evaluate import Outcome, Recorder, Setting
-from convexpoison.bounds.bound import BoundProblem
+from convexpoison.bounds.theorem2 import z
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Difference
@@ -29,7 +29,7 @@ def follow_the_leader(setting: Setting) -> Outcome:
     """
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
         recorder = Recorder(setting)
-        _refuse_unattainable(setting.problem, recorder.clean)
+        _refuse_unattainable(setting, recorder.clean)
         _loop(recorder)
         return recorder.finish()
 
@@ -73,11 +73,12 @@ def _copies(recorder: Recorder) -> int:
     return setting.copies if limit is None else min(setting.copies, limit - recorder.run.n_points)
 
 
-def _refuse_unattainable(problem: BoundProblem, clean: LinearModel) -> None:
+def _refuse_unattainable(setting: Setting, clean: LinearModel) -> None:
     """Theorem 2 with the clean model and with models between it and the target, before any point is looked for."""
+    problem = setting.problem
     for fraction in (1.0, 0.1, 0.01):
         theta = problem.target.between(clean, fraction)
-        if not np.isfinite(problem.z(theta)):
+        if not np.isfinite(z(problem, theta, solver=setting.solver)):
             raise UnattainableTargetError(
                 "no number of added points reproduces this target: by Theorem 2 of MTP the clean data prefer another "
                 "model by more than any points of the space can make up for. Choose a target of smaller norm "

@@ -15,8 +15,9 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.poison import Poison, Status
 
 
 def gradient(

@@ -16,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
+from convexpoison.poison import Poison, Status
 
 
 def influence(

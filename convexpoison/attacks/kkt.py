@@ -29,13 +29,15 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.conditions import inside
 from convexpoison.attacks.nearest_residual import LeastResidual
 from convexpoison.attacks.projection import Projection
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.errors import SolverError, optional_import
+from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 from convexpoison.targets.rows import appended, error_rate, is_whole
+from convexpoison.threats import AddRows
 
 Keep = Literal["distance", "residual", "error"]
 
@@ -120,7 +122,7 @@ class Split:
         return facts if np.isnan(self.error) else facts | {"error": self.error}
 
 
-def splits(problem: MassProblem, n_points: int, n_splits: int) -> list[int]:
+def splits(problem: Problem, n_points: int, n_splits: int) -> list[int]:
     """Copies of the point of label +1: the grid, and for the hinge the split that balances the intercept."""
     labels = problem.space.labels
     if len(labels) == 1:
@@ -133,10 +135,12 @@ def splits(problem: MassProblem, n_points: int, n_splits: int) -> list[int]:
     return sorted(grid)
 
 
-def start(problem: MassProblem, n_points: int) -> FloatArray:
+def start(problem: Problem, n_points: int) -> FloatArray:
     """The gradient at the target without the points' losses, shape (n_features + 1,); 0 for an intercept that is not there."""
     penalty = np.append(*problem.victim.penalty_gradient(problem.target))
-    found = np.append(problem.clean.g.w, problem.clean.g.b) + problem.victim.kappa * n_points * penalty
+    found = (
+        np.append(problem.subdifferential.g.w, problem.subdifferential.g.b) + problem.victim.kappa * n_points * penalty
+    )
     found[-1] *= problem.victim.intercept != "none"
     return np.asarray(found)
 
@@ -146,7 +150,7 @@ def _try_splits(task: Task, n_splits: int, n_starts: int) -> tuple[list[Split], 
     begun = perf_counter()
     tried: list[Split] = []
     assert task.target is not None
-    problem = MassProblem(task.victim, task.data, task.target, task.space)
+    problem = Problem(task.victim, task.data, AddRows(task.space), task.target)
     search: _Search = _Descent(task, problem, n_starts) if task.victim.loss.smooth else _Cone(task, problem)
     hidden = None if task.progress is None else not task.progress
     bar = tqdm(splits(problem, task.max_points, n_splits), desc="splits", disable=hidden, file=sys.stderr)
@@ -169,7 +173,7 @@ def _try_splits(task: Task, n_splits: int, n_starts: int) -> tuple[list[Split], 
 class _Search(ABC):
     """The best points of a split, and the victim retrained on them."""
 
-    def __init__(self, task: Task, problem: MassProblem) -> None:
+    def __init__(self, task: Task, problem: Problem) -> None:
         self.task, self.problem = task, problem
 
     @abstractmethod
@@ -194,7 +198,7 @@ class _Search(ABC):
 class _Cone(_Search):
     """Hinge: a second-order cone program, built once for each set of labels with the copies as parameters."""
 
-    def __init__(self, task: Task, problem: MassProblem) -> None:
+    def __init__(self, task: Task, problem: Problem) -> None:
         super().__init__(task, problem)
         self._models: dict[tuple[float, ...], tuple[Any, Any, list[Any]]] = {}
 
@@ -268,7 +272,7 @@ class _Descent(_Search):
     Random points alone may have no loss under the target, and a squared hinge then has no gradient to go by.
     """
 
-    def __init__(self, task: Task, problem: MassProblem, n_starts: int) -> None:
+    def __init__(self, task: Task, problem: Problem, n_starts: int) -> None:
         super().__init__(task, problem)
         self._fit = LeastResidual(problem, task.max_points)
         low, high, w = task.space.lower, task.space.upper, problem.target.coef

@@ -10,10 +10,10 @@ from scipy.optimize import lsq_linear
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Stationarity
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_maximum import support
 from convexpoison.spaces.space import Space
@@ -43,7 +43,7 @@ def poisoned(data: TrainingData, poison: tuple[Copies, ...]) -> TrainingData:
     )
 
 
-def residual(problem: MassProblem, poison: tuple[Copies, ...]) -> float:
+def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:
     """The distance of 0 from the subdifferential of the poisoned objective at the target (Koh et al., 2022, call it the
     KKT condition), evaluated afresh from the rows."""
     left = Stationarity.of(problem.victim, poisoned(problem.data, poison), problem.target)

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Poison, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.data.training_data import TrainingData
+from convexpoison.poison import Poison
 
 Choice = Literal["random", "nearest", "farthest", "lowest_margin", "subpopulation"]
 _Keys = Callable[[FloatArray, FloatArray, np.random.Generator], FloatArray]

@@ -22,12 +22,13 @@ from tqdm import tqdm
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.adapters.estimators import as_model
-from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.poison import Poison, Status
 from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import appended
 

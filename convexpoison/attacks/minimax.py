@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from convexpoison.attacks.base import Poison, Status, Task
+from convexpoison.attacks.base import Task
 from convexpoison.attacks.initial_points import Clones
 from convexpoison.attacks.minimax_game import Batch, Game, Pace
 from convexpoison.learners.implicit.tuning import tuned_victim
 from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.learners.victim import Victim
+from convexpoison.poison import Poison, Status
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""

@@ -14,7 +14,7 @@ then there is no such promise).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -22,10 +22,10 @@ import numpy as np
 from convexpoison._utils.types import FloatArray, IntArray
 from convexpoison.attacks.nearest_residual import Attack, LeastResidual
 from convexpoison.bounds.near_target import eps_close_bound
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.problem import Problem
 
 _HALVINGS = 20
 """Of the segment between target and clean model, when its last eps-close model is looked for."""
@@ -77,7 +77,7 @@ class NearestModel:
         )
 
 
-def nearest_model(problem: MassProblem, n_points: int, *, aim: LinearModel | None = None) -> NearestModel:
+def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = None) -> NearestModel:
     """The attack of that many points with the least residual at the target, and what it induces.
 
     Hinge: one point a label (and, in the mean convention, points without loss); where those are of no use the split over
@@ -86,7 +86,7 @@ def nearest_model(problem: MassProblem, n_points: int, *, aim: LinearModel | Non
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Over a convex space of box, one-hot hulls and slabs.
     n_points : int
         At least 1.
@@ -109,7 +109,7 @@ def nearest_model(problem: MassProblem, n_points: int, *, aim: LinearModel | Non
         raise ValueError(f"n_points must be a whole number of at least 1; got {n_points}")
     _check_space(problem)
     start = perf_counter()
-    at = problem if aim is None else replace(problem, target=aim)
+    at = problem if aim is None else problem.towards(aim)
     fit = LeastResidual(at, int(n_points))
     slices, program, masses = fit.fractional()
     attacks = [fit.with_counts(slices, program, counts) for counts in fit.roundings(masses)]
@@ -117,7 +117,7 @@ def nearest_model(problem: MassProblem, n_points: int, *, aim: LinearModel | Non
     return _induced(problem, attack, residual, start)
 
 
-def close_attack(problem: MassProblem, eps: float, *, max_points: int | None = None) -> NearestModel:
+def close_attack(problem: Problem, eps: float, *, max_points: int | None = None) -> NearestModel:
     """The smallest attack of :func:`nearest_model` found that induces a model eps-close to the target.
 
     Aims at the target, and at the eps-close model on the way from it to the clean one, which costs less. The number of
@@ -126,7 +126,7 @@ def close_attack(problem: MassProblem, eps: float, *, max_points: int | None = N
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
     eps : float
         Maximum loss difference, in units of the loss; positive.
     max_points : int, optional
@@ -161,7 +161,7 @@ def close_attack(problem: MassProblem, eps: float, *, max_points: int | None = N
     return min((found, other), key=lambda attack: (attack.difference.upper > eps, attack.n_points))
 
 
-def _fewest(problem: MassProblem, eps: float, aim: LinearModel | None, too_few: int, limit: int) -> NearestModel:
+def _fewest(problem: Problem, eps: float, aim: LinearModel | None, too_few: int, limit: int) -> NearestModel:
     """Doubling and bisection between a number that is too few and a limit."""
     step, n = 1, too_few + 1
     while (found := nearest_model(problem, min(n, limit), aim=aim)).difference.upper > eps:
@@ -178,7 +178,7 @@ def _fewest(problem: MassProblem, eps: float, aim: LinearModel | None, too_few: 
     return found
 
 
-def _edge(problem: MassProblem, clean: LinearModel, eps: float) -> LinearModel:
+def _edge(problem: Problem, clean: LinearModel, eps: float) -> LinearModel:
     """The eps-close model nearest to the clean one on the segment between target and clean model.
 
     On a segment from the target the loss difference is convex and begins at 0, so it crosses eps once.
@@ -192,18 +192,18 @@ def _edge(problem: MassProblem, clean: LinearModel, eps: float) -> LinearModel:
     return problem.target.between(clean, low)
 
 
-def _no_points(problem: MassProblem) -> Attack:
+def _no_points(problem: Problem) -> Attack:
     return np.zeros((0, problem.space.n_features)), np.zeros(0), np.zeros(0, dtype=np.int64)
 
 
-def _known_too_few(problem: MassProblem, eps: float) -> int:
+def _known_too_few(problem: Problem, eps: float) -> int:
     if problem.space.parts - {"box", "one_hot"}:
         return 0
     bound = eps_close_bound(problem, eps)
     return max(0, int(bound.n_points) - 1) if np.isfinite(bound.value) else 0
 
 
-def _check_space(problem: MassProblem) -> None:
+def _check_space(problem: Problem) -> None:
     others = problem.space.parts - {"box", "one_hot", "slab"}
     if others:
         raise ValueError(
@@ -212,7 +212,7 @@ def _check_space(problem: MassProblem) -> None:
         )
 
 
-def _induced(problem: MassProblem, attack: Attack, residual: float, start: float) -> NearestModel:
+def _induced(problem: Problem, attack: Attack, residual: float, start: float) -> NearestModel:
     points, labels, counts = attack
     victim = problem.victim
     trainer = victim.trainer(problem.data)

@@ -13,11 +13,12 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 
 from convexpoison._utils.types import FloatArray, IntArray
-from convexpoison.bounds.tight_program import MassProblem, Slice
+from convexpoison.bounds.tight_program import Slice, TightProgram
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
@@ -36,7 +37,7 @@ Attack = tuple[FloatArray, FloatArray, IntArray]
 class LeastResidual:
     """``min |balance|_R*`` over the constraints of the tight bound's program, with a given total mass."""
 
-    problem: MassProblem
+    problem: Problem
     n_points: int
 
     def fractional(self) -> tuple[list[Slice], LinearProgram, FloatArray]:
@@ -44,14 +45,14 @@ class LeastResidual:
         problem = self.problem
         if not problem.victim.loss.smooth:
             slices = [Slice(float(y)) for y in problem.space.labels]
-            program = problem.program(slices)
+            program = TightProgram(problem).program(slices)
             return slices, program, self.solve(program)[program.cost > 0]
-        g = problem.clean.g
+        g = problem.subdifferential.g
         new = self._dearest(np.append(g.w, g.b))[1]
         slices = []
         while True:
             slices.append(new)
-            program = problem.program(slices)
+            program = TightProgram(problem).program(slices)
             x = self.solve(program)
             r = self._metric**2 * self._balance(program, x)
             price, new = self._dearest(r)
@@ -98,7 +99,7 @@ class LeastResidual:
         slope, metric = loss.slope(labels), np.resize(self._metric, space.n_features + 1) ** 2
         metric[-1] = self._metric[-1] ** 2 if victim.intercept != "none" else 0.0
         gradient_w, gradient_b = victim.penalty_gradient(target)
-        start = np.append(problem.clean.g.w, problem.clean.g.b)
+        start = np.append(problem.subdifferential.g.w, problem.subdifferential.g.b)
         start = start + victim.kappa * self.n_points * np.append(gradient_w, gradient_b)
 
         def half_square(flat: FloatArray) -> tuple[float, FloatArray]:
@@ -164,7 +165,7 @@ class LeastResidual:
     @cached_property
     def _size(self) -> float:
         """What residuals are small compared with."""
-        return max(float(np.linalg.norm(self.problem.clean.g.w)), 1.0)
+        return max(float(np.linalg.norm(self.problem.subdifferential.g.w)), 1.0)
 
 
 def _conditions(A: sp.csr_matrix, low: FloatArray, high: FloatArray, x: Any) -> list[Any]:
@@ -178,9 +179,9 @@ def _conditions(A: sp.csr_matrix, low: FloatArray, high: FloatArray, x: Any) -> 
     )
 
 
-def _read(problem: MassProblem, slices: list[Slice], x: FloatArray) -> Attack:
+def _read(problem: Problem, slices: list[Slice], x: FloatArray) -> Attack:
     points, labels, counts = [], [], []
-    for mass in problem.read(slices, x):
+    for mass in TightProgram(problem).read(slices, x):
         point, label = (mass.point, mass.label) if mass.point is not None else _lossless_point(problem)
         points.append(point)
         labels.append(label)
@@ -188,7 +189,7 @@ def _read(problem: MassProblem, slices: list[Slice], x: FloatArray) -> Attack:
     return np.array(points), np.array(labels), np.array(counts, dtype=np.int64)
 
 
-def _lossless_point(problem: MassProblem) -> tuple[FloatArray, float]:
+def _lossless_point(problem: Problem) -> tuple[FloatArray, float]:
     """The point of largest margin under the target."""
     space, target = problem.space, problem.target
     scores = Scores(-target.coef, target.coef)  # along the chain the score only grows

@@ -29,12 +29,14 @@ from convexpoison.attacks import optimal_integer as integer_masses
 from convexpoison.attacks.kkt_check import Copies, poisoned, residual
 from convexpoison.attacks.optimal_rounding import Rounding
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem, TightBound
+from convexpoison.bounds.tight_program import TightBound
 from convexpoison.errors import SolverError, SolverTimeoutError, UnattainableTargetError
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.problem import Problem
 from convexpoison.results.attack_result import Reproduction
+from convexpoison.threats import AddRows
 
 Status = Literal["exact", "approximate", "time limit"]
 
@@ -96,14 +98,12 @@ class OptimalAttack:
         return self.n_points - ceil(self.lower)
 
 
-def optimal(
-    problem: MassProblem, *, time_limit_s: float | None = None, bound: TightBound | None = None
-) -> OptimalAttack:
+def optimal(problem: Problem, *, time_limit_s: float | None = None, bound: TightBound | None = None) -> OptimalAttack:
     """The least number of points that makes the victim learn the target.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         A space of box, integer columns, one-hot groups and slabs.
     time_limit_s : float, optional
         Seconds for bound and search together; the best attack found by then is returned.
@@ -133,7 +133,7 @@ def optimal(
         return _optimal(problem, Clock("highs", time_limit_s), bound)
 
 
-def _optimal(problem: MassProblem, clock: Clock, bound: TightBound | None) -> OptimalAttack:
+def _optimal(problem: Problem, clock: Clock, bound: TightBound | None) -> OptimalAttack:
     start = perf_counter()
     if residual(problem, ()) <= tolerance(problem):
         bound = TightBound(0.0, 0.0, None)
@@ -161,13 +161,13 @@ def _optimal(problem: MassProblem, clock: Clock, bound: TightBound | None) -> Op
     )
 
 
-def tolerance(problem: MassProblem) -> float:
+def tolerance(problem: Problem) -> float:
     """The residual that counts as rounding."""
-    g = problem.clean.g
+    g = problem.subdifferential.g
     return _EXACT * (1.0 + float(np.hypot(np.linalg.norm(g.w), g.b)))
 
 
-def _bound(problem: MassProblem, clock: Clock) -> TightBound:
+def _bound(problem: Problem, clock: Clock) -> TightBound:
     """The tight bound with points that have its mass, or nearly so.
 
     Raises
@@ -185,7 +185,7 @@ def _bound(problem: MassProblem, clock: Clock) -> TightBound:
     return bound
 
 
-def _points(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[tuple[Copies, ...], bool]:
+def _points(problem: Problem, bound: TightBound, clock: Clock) -> tuple[tuple[Copies, ...], bool]:
     """Points, and whether the solver excludes that fewer would do."""
     if bound.mass == 0.0:
         return (), True
@@ -200,7 +200,7 @@ def _points(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[tupl
     return (poison, least) if poison else (_whole_points(problem, bound, clock), False)
 
 
-def _whole_points(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[Copies, ...]:
+def _whole_points(problem: Problem, bound: TightBound, clock: Clock) -> tuple[Copies, ...]:
     """Points whose whole numbers come near to the target; half of the time for the points, half for the numbers."""
     limit = clock.left()
     master, solution = columns.generate(problem, bound, Clock("highs", None if limit is None else 0.5 * limit))
@@ -208,7 +208,7 @@ def _whole_points(problem: MassProblem, bound: TightBound, clock: Clock) -> tupl
     return Rounding(master, solution, bound).solve(_ROUNDING_S if left is None else left)
 
 
-def _unattainable(problem: MassProblem) -> UnattainableTargetError:
+def _unattainable(problem: Problem) -> UnattainableTargetError:
     nearest, fraction = _nearest(problem)
     gap = problem.target.distance(nearest)
     return UnattainableTargetError(
@@ -219,7 +219,7 @@ def _unattainable(problem: MassProblem) -> UnattainableTargetError:
     )
 
 
-def nearest_attainable(problem: MassProblem) -> LinearModel:
+def nearest_attainable(problem: Problem) -> LinearModel:
     """The last attainable model on the way from the clean model to the target, by bisection.
 
     It is the nearest on that way only, and to 0.1 % of its length; nearer ones may lie beside it.
@@ -228,7 +228,7 @@ def nearest_attainable(problem: MassProblem) -> LinearModel:
         return _nearest(problem)[0]
 
 
-def _nearest(problem: MassProblem) -> tuple[LinearModel, float]:
+def _nearest(problem: Problem) -> tuple[LinearModel, float]:
     clean = problem.victim.trainer(problem.data).model
     low, high = 0.0, 1.0
     if _attainable(problem, problem.target):
@@ -242,6 +242,6 @@ def _nearest(problem: MassProblem) -> tuple[LinearModel, float]:
     return clean.between(problem.target, low), low
 
 
-def _attainable(problem: MassProblem, target: LinearModel) -> bool:
-    there = MassProblem(problem.victim, problem.data, target, problem.space)
+def _attainable(problem: Problem, target: LinearModel) -> bool:
+    there = Problem(problem.victim, problem.data, AddRows(problem.space), target)
     return bool(np.isfinite(tight_bound(there).mass))

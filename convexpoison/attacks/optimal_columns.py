@@ -19,10 +19,11 @@ import scipy.sparse as sp
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.kkt_check import far_point
-from convexpoison.bounds.tight_program import MassProblem, TightBound
+from convexpoison.bounds.tight_program import TightBound
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.counts import program_in_counts
 from convexpoison.solvers.linear_maximum import settle
@@ -51,12 +52,12 @@ class Column:
         return np.append(np.round(self.point, 9), self.label).tobytes()
 
 
-def generate(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[Master, Solution]:
+def generate(problem: Problem, bound: TightBound, clock: Clock) -> tuple[Master, Solution]:
     """Points of the space, and masses for them that reproduce the target with the least mass found.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         A space of box, integer columns, one-hot groups and slabs.
     bound : TightBound
         Its attack, over the relaxed space, gives the first points.
@@ -70,7 +71,7 @@ def generate(problem: MassProblem, bound: TightBound, clock: Clock) -> tuple[Mas
     return master, master.generate(bound, clock)
 
 
-def _corners(problem: MassProblem, x: FloatArray) -> list[FloatArray]:
+def _corners(problem: Problem, x: FloatArray) -> list[FloatArray]:
     """Points of the space of which x is the mean (box and one-hot parts): thresholds run over all columns at once."""
     space = problem.space
     whole, x = integer_columns(space), space.counts(x)
@@ -96,7 +97,7 @@ def _corners(problem: MassProblem, x: FloatArray) -> list[FloatArray]:
 class Master:
     """The linear program over the points so far: masses, idle mass, shares of boundary rows, and what is left."""
 
-    problem: MassProblem
+    problem: Problem
     columns: list[Column] = field(default_factory=list)
     known: set[bytes] = field(default_factory=set)
 
@@ -105,8 +106,11 @@ class Master:
         self.intercept = victim.intercept != "none"
         penalty_w, penalty_b = victim.penalty_gradient(problem.target)
         self.growth = victim.kappa * self._rows(penalty_w, penalty_b)
-        self.goal = -self._rows(problem.clean.g.w, problem.clean.g.b)
-        shares = [self._rows(w, b) for w, b in zip(problem.clean.pull_w, problem.clean.pull_b, strict=True)]
+        self.goal = -self._rows(problem.subdifferential.g.w, problem.subdifferential.g.b)
+        shares = [
+            self._rows(w, b)
+            for w, b in zip(problem.subdifferential.pull_w, problem.subdifferential.pull_b, strict=True)
+        ]
         self.shares = np.array(shares).reshape(-1, self.goal.size).T
         self.idle = int(not victim.loss.smooth and victim.kappa > 0.0 and self.idle_point() is not None)
         self.atoms: list[FloatArray] = []

@@ -23,7 +23,8 @@ from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.kkt_check import Copies, far_point, residual
 from convexpoison.bounds.tight_perspective import Kind, Relaxation, Totals, kinds_of
-from convexpoison.bounds.tight_program import MassProblem, TightBound
+from convexpoison.bounds.tight_program import TightBound
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import homogeneous_rows
 
@@ -67,12 +68,12 @@ class Found:
     exact: bool
 
 
-def search(problem: MassProblem, bound: TightBound, clock: Clock, extra: int) -> Found:
+def search(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> Found:
     """The least number of points found that reproduces the target, from the bound upwards; the closest miss if none does.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Smooth loss; a space of box, one-hot hulls and slabs.
     bound : TightBound
         With a fractional attack, or what comes near one.
@@ -105,7 +106,7 @@ def search(problem: MassProblem, bound: TightBound, clock: Clock, extra: int) ->
 # -------------------------------------------------------------------- what to try
 
 
-def _fractional(problem: MassProblem, bound: TightBound, kinds: list[Kind]) -> tuple[FloatArray, FloatArray]:
+def _fractional(problem: Problem, bound: TightBound, kinds: list[Kind]) -> tuple[FloatArray, FloatArray]:
     """Mass of every kind in the fractional attack, and the mean pull of one of its points."""
     loss = problem.victim.loss
     mass, total = np.zeros(len(kinds)), np.zeros(len(kinds))
@@ -161,10 +162,10 @@ def _divided(group: Group, counts: tuple[int, ...], spread: float) -> list[Group
 class _Newton:
     """Points for given groups; keeps the best that it has found."""
 
-    def __init__(self, problem: MassProblem, clock: Clock) -> None:
+    def __init__(self, problem: Problem, clock: Clock) -> None:
         self.problem, self.clock = problem, clock
         self.inside = homogeneous_rows(problem.space)
-        g = problem.clean.g
+        g = problem.subdifferential.g
         self.tolerance = _CLOSED * (1.0 + float(np.hypot(np.linalg.norm(g.w), g.b)))
         self.best = Found((), np.inf, False)
 

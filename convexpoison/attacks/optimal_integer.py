@@ -21,7 +21,8 @@ import scipy.sparse as sp
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.kkt_check import Copies, far_point
-from convexpoison.bounds.tight_program import MassProblem, Slice, TightBound
+from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
@@ -29,12 +30,12 @@ _NO_SHARE = 1e-9
 """A share below this is taken for none: its point could not be told from rounding errors."""
 
 
-def least_copies(problem: MassProblem, bound: TightBound, clock: Clock, extra: int) -> tuple[tuple[Copies, ...], bool]:
+def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> tuple[tuple[Copies, ...], bool]:
     """The least whole number of points that reproduces the target, and whether the solver calls it the least.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Hinge loss; a space of box, one-hot hulls and slabs.
     bound : TightBound
     clock : Clock
@@ -72,13 +73,15 @@ class _Program:
     Added columns: for each label whether there is a point with a share, then the number of points without loss.
     """
 
-    def __init__(self, problem: MassProblem, least: int, most: int) -> None:
+    def __init__(self, problem: Problem, least: int, most: int) -> None:
         self.problem, d = problem, problem.space.n_features
         self.labels = [float(y) for y in problem.space.labels]
         k = len(self.labels)
         self.blocks = [_Place(i * (d + 1), i * (d + 1) + d) for i in range(2 * k)]
-        base = problem.program([Slice(y) for y in self.labels] * 2)
-        self.idle = base.n_columns - 2 * k * (d + 1) - problem.clean.pull_b.size  # 1 if idle points count, else 0
+        base = TightProgram(problem).program([Slice(y) for y in self.labels] * 2)
+        self.idle = (
+            base.n_columns - 2 * k * (d + 1) - problem.subdifferential.pull_b.size
+        )  # 1 if idle points count, else 0
         self.n_base, width = base.n_columns, base.n_columns + k + self.idle
         full = [block.mass for block in self.blocks[:k]]
         self.shared = [block.mass for block in self.blocks[k:]]

@@ -40,7 +40,7 @@ import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.uncertainty_set import Neighbourhood, Sway, second_derivative
-from convexpoison.certificates.near_target_sets import Combination, slack
+from convexpoison.certificates.near_target_sets import Combination
 from convexpoison.geometry.support_function import Price, score_range
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction
@@ -68,10 +68,14 @@ class Close(Neighbourhood):
     # ---------------------------------------------------------------- one score
 
     def slack(self, label: int, margin: FloatArray) -> FloatArray:
-        """Return ``d_y(u)``, rounded up; infinite for a label that the space has not."""
-        problem, u = self.problem, Interval.of(margin)
-        with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
-            return slack(problem.victim.loss, problem.space, self.eps, label, u)
+        """``d_y(u)``; infinite for a label that the space has not."""
+        loss, space, u = self.problem.victim.loss, self.problem.space, np.asarray(margin, dtype=np.float64)
+        if not loss.classification:
+            assert space.response is not None
+            u = u - (space.response[1] if label > 0 else -space.response[0])
+        elif label not in space.labels:
+            return np.full_like(u, np.inf)
+        return loss.slack(Interval.of(u), self.eps)
 
     def steepening(self, label: int, margin: float) -> float:
         return float(self.slack(label, np.array(margin)))
@@ -95,7 +99,7 @@ class Close(Neighbourhood):
         return self._most(label, np.inf)
 
     def shift(self, label: int) -> float:
-        # Where margins beyond the active range have no slope, only those count that can fall into it.
+        # Only arguments count that can fall to where the loss has a slope.
         return self._most(label, self.problem.victim.loss.active_range[1])
 
     def _most(self, label: int, ceiling: float) -> float:
@@ -147,15 +151,15 @@ class Close(Neighbourhood):
     # ---------------------------------------------------------------- prices
 
     def dearest(self, v: Direction) -> Price:
-        """Return the price as in the base class; for the logistic loss the steepening is more exact than the shift."""
+        """As in the base class; where the loss knows by how much it steepens, that is more exact."""
         steepening = self.problem.victim.loss.steepening(self.eps)
         if steepening is None:
             return super().dearest(v)
-        price, share = self._dearest(v, {-1: 0.0, 1: 0.0}), float(steepening.upper)
+        price, rise = self._dearest(v, {-1: 0.0, 1: 0.0}), float(steepening.upper)
         space = self.problem.space
         low, high = score_range(LinearModel(v.w), space)
         steepest = max(max(-y * (low + v.b), -y * (high + v.b)) for y in space.labels)
-        upper = (1.0 - share) * price.upper + share * max(steepest, 0.0) * _SAFETY
+        upper = (1.0 - rise) * price.upper + rise * max(steepest, 0.0) * _SAFETY
         return Price(price.value, float(upper), price.point, price.label, price.score)
 
     # ---------------------------------------------------------------- sums of scores

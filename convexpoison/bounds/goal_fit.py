@@ -47,6 +47,11 @@ class Fit:
     pull: FloatArray
 
 
+def smooth(loss: Loss, width: float) -> Loss:
+    """Return the loss itself, or its smooth form where it has a kink; nowhere above the loss."""
+    return loss if loss.smooth else loss.rounded(width)
+
+
 class BentRows(AffineRows):
     """Rows of which only some count at a time: those where the objective bends, a few for the hinge."""
 
@@ -76,8 +81,7 @@ class GoalFitter:
     """
 
     def __init__(self, victim: Victim, data: TrainingData, n_goal_rows: int) -> None:
-        loss = victim.loss
-        self._losses = [loss] if loss.smooth else [loss.rounded(width) for width in _WIDTHS]
+        self._loss = victim.loss
         self._rows = AffineRows(data.X, victim.intercept != "none")
         self._bent = BentRows(data.X, victim.intercept != "none")
         for rows in (self._rows, self._bent):
@@ -104,7 +108,7 @@ class GoalFitter:
         self._y[self._n :] = labels
         stiff = _STIFFNESS * float(ridge.max()) / max(float((goal_rows**2).sum(axis=1).mean()), 1e-12)
         theta = start
-        for loss in self._losses:
+        for loss in [smooth(self._loss, width) for width in (_WIDTHS[:1] if self._loss.smooth else _WIDTHS)]:
             theta = self._descend(theta, reference, ridge, stiff, loss)
         margins = self._y * self._rows.dot(theta)
         slopes = -loss.derivative(margins[: self._n])

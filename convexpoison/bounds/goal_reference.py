@@ -15,7 +15,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from convexpoison._utils.types import FloatArray
+from convexpoison.bounds.goal_fit import smooth
 from convexpoison.certificates.goal_dual_function import Barrier
+from convexpoison.learners.losses.base import Loss
 
 _WIDTH = 0.03
 """Margin over which the kink of the hinge is rounded off."""
@@ -49,8 +51,6 @@ class _Objective:
     def __init__(self, barrier: Barrier, m: float, pull: FloatArray) -> None:
         ground = barrier.ground
         self._ground, self._m = ground, m
-        loss = ground.victim.loss
-        self._loss = loss if loss.smooth else loss.rounded(_WIDTH)
         ridge = ground.ridge(m)
         # A free intercept has no parabola; its column is left to the losses.
         self._ridge, self._base = ridge, np.where(ridge > 0.0, barrier.plane[1] + pull, 0.0)
@@ -68,8 +68,7 @@ class _Objective:
 
     def _data(self, theta: FloatArray) -> tuple[float, FloatArray]:
         g, data = self._ground, self._ground.data
-        margins = data.y * g.scores(theta)
-        value, derivative = self._loss.value(margins), self._loss.derivative(margins)
+        value, derivative = _smooth(g.victim.loss, data.y * g.scores(theta))
         pull = data.sample_weight * derivative * data.y
         gradient = np.asarray(data.X.T @ pull).ravel()
         if theta.size > data.n_features:
@@ -81,8 +80,14 @@ class _Objective:
         size = np.sqrt(theta**2 + self._round**2)
         labels = np.array(self._ground.space.labels, dtype=np.float64)
         margins = labels * (self._middle @ theta) - self._half @ size
-        value, derivative = self._loss.value(margins), self._loss.derivative(margins)
+        value, derivative = _smooth(self._ground.victim.loss, margins)
         shares = np.exp((value - value.max()) / _TIE)
         top = float(value.max() + _TIE * np.log(shares.sum()))
         shares = shares / shares.sum() * derivative
         return top, float(shares @ labels) * self._middle - float(shares.sum()) * self._half * theta / size
+
+
+def _smooth(loss: Loss, margins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return value and derivative of the loss, its kink rounded off."""
+    form = smooth(loss, _WIDTH)
+    return form.value(margins), form.derivative(margins)

@@ -20,10 +20,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import MassProblem, Slice, TightBound
+from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
 from convexpoison.bounds.uncertainty_set import Neighbourhood, second_derivative
 from convexpoison.geometry.support_function import Price
 from convexpoison.learners.subdifferential import BOUNDARY, Direction, Stationarity
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
@@ -38,16 +39,17 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class RobustProblem(MassProblem):
+class RobustProgram(TightProgram):
     """The mass problem of a whole neighbourhood: with more boundary rows, wider slices, and Delta as a variable."""
 
     hood: Neighbourhood
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @cached_property
+    def subdifferential(self) -> Stationarity:
+        """That of the clean objective, with every row in the boundary whose margin may be 1 in the neighbourhood."""
         low, high = self.row_slopes
-        if not self.victim.loss.smooth:
-            object.__setattr__(self, "clean", _enlarged(self, low != high))
+        clean = self.problem.subdifferential
+        return clean if self.victim.loss.smooth else _enlarged(self.problem, low != high)
 
     @cached_property
     def row_slopes(self) -> tuple[FloatArray, FloatArray]:
@@ -69,7 +71,7 @@ class RobustProblem(MassProblem):
         if not moves:
             return program
         k = len(moves)
-        J = [second_derivative(self, move) for move in moves]
+        J = [second_derivative(self.problem, move) for move in moves]
         along = np.array([np.append(j.w, j.b) for j in J]).T
         along = along if self.victim.intercept != "none" else along[:-1]
         pushed = np.vstack([along, np.zeros((program.n_rows - len(along), k))])
@@ -136,7 +138,7 @@ class RobustProblem(MassProblem):
         return int(not self.victim.loss.smooth and self.victim.kappa > 0.0)
 
 
-def _enlarged(problem: MassProblem, boundary: np.ndarray) -> Stationarity:
+def _enlarged(problem: Problem, boundary: np.ndarray) -> Stationarity:
     """G with these rows as boundary."""
     victim, data, loss = problem.victim, problem.data, problem.victim.loss
     slope = data.sample_weight * loss.slope(data.y)
@@ -153,7 +155,7 @@ def _enlarged(problem: MassProblem, boundary: np.ndarray) -> Stationarity:
 
 
 def search(
-    problem: RobustProblem, tight: TightBound, known: float, start: float, time_limit_s: float | None
+    problem: RobustProgram, tight: TightBound, known: float, start: float, time_limit_s: float | None
 ) -> tuple[float, Direction | None]:
     """Directions of the robust program, with a new move (and slice) each round, until proof and program agree."""
     coef, smooth = problem.target.coef, problem.victim.loss.smooth

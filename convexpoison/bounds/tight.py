@@ -6,7 +6,7 @@
   generated: the dual vector of each program prices new columns exactly (:mod:`convexpoison.geometry.support_function`), and
   is a certified bound at every step.
 
-The bound is what the direction proves, evaluated by the library (:meth:`MassProblem.ratio`), and never a solver's objective.
+The bound is what the direction proves, evaluated by the library (:meth:`TightProgram.ratio`), and never a solver's objective.
 It is the supremum of MTP's Theorem 2 (Suya et al., "Model-targeted poisoning attacks with provable convergence", ICML 2021)
 over all models: see :mod:`convexpoison.learners.subdifferential`.
 """
@@ -21,11 +21,12 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.tight_perspective import perspective_bound
-from convexpoison.bounds.tight_program import MassProblem, Slice, TightBound
+from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
 from convexpoison.bounds.tight_solvers import least_mass, separation
 from convexpoison.errors import SolverError
 from convexpoison.geometry.support_function import Price, score_range
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import Solution
 
 _MOST_ROUNDS = 60
@@ -40,12 +41,12 @@ _USED = 1e-4
 """Slices with less than this share of the mass are dropped: interior points give a little to every slice."""
 
 
-def tight_bound(problem: MassProblem, *, solver: str = "auto", time_limit_s: float | None = None) -> TightBound:
+def tight_bound(problem: Problem, *, solver: str = "auto", time_limit_s: float | None = None) -> TightBound:
     """The best bound, and a fractional attack that meets it up to a relative gap of 1e-6.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Over any space of box, one-hot groups, integers (both relaxed), slabs and balls; the user's own constraints are
         left out of the problem (see there).
     solver : {"auto", "highs", "gurobi", "cvxpy"}
@@ -67,43 +68,44 @@ def tight_bound(problem: MassProblem, *, solver: str = "auto", time_limit_s: flo
     return last
 
 
-def improve(problem: MassProblem, *, solver: str = "auto", time_limit_s: float | None = None) -> Iterator[TightBound]:
+def improve(problem: Problem, *, solver: str = "auto", time_limit_s: float | None = None) -> Iterator[TightBound]:
     """Bounds that never fall, each certified; ends when bound and mass agree, or when the target proves unattainable.
 
     Parameters are those of :func:`tight_bound`; the time limit holds for single programs.
     """
     start, stalled = perf_counter(), 0
-    best = _head_start(problem, solver, time_limit_s)
+    program = TightProgram(problem)
+    best = _head_start(program, solver, time_limit_s)
     if best.rounds:
         yield best
         if best.closed:
             return
-    slices = _first_slices(problem, best)
+    slices = _first_slices(program, best)
     for _ in range(_MOST_ROUNDS):
         left = None if time_limit_s is None else max(0.0, time_limit_s - (perf_counter() - start))
         try:
-            solution, proofs = _ask(problem, slices, solver, left)
+            solution, proofs = _ask(program, slices, solver, left)
         except SolverError:
             if best.direction is None:
                 raise
             return  # what has been proven stays proven
-        priced = [(v, problem.prices(v)) for v in proofs]
-        values = [problem.quotient(v, max(price.upper for price in found)) for v, found in priced]
+        priced = [(v, program.prices(v)) for v in proofs]
+        values = [program.quotient(v, max(price.upper for price in found)) for v, found in priced]
         found, k = best, int(np.argmax([*values, -1.0]))
         if proofs and values[k] > best.value:
             found = replace(best, value=values[k], direction=proofs[k])
         if solution.optimal and solution.objective < found.mass:
-            found = replace(found, mass=solution.objective, attack=problem.read(slices, solution.x))
+            found = replace(found, mass=solution.objective, attack=program.read(slices, solution.x))
         stalled = 0 if found.value > best.value or found.mass < best.mass else stalled + 1
         best = replace(found, rounds=found.rounds + 1, seconds=perf_counter() - start)
         yield best
         if best.closed or not proofs or not problem.victim.loss.smooth or stalled >= _STALLED:
             return
-        slices = _next_slices(problem, slices, solution, priced[k][1])
+        slices = _next_slices(program, slices, solution, priced[k][1])
 
 
 def _ask(
-    problem: MassProblem, slices: list[Slice], solver: str, time_limit_s: float | None
+    problem: TightProgram, slices: list[Slice], solver: str, time_limit_s: float | None
 ) -> tuple[Solution, list[Direction]]:
     """The program over these slices, and the directions that its answer suggests."""
     solution = least_mass(problem, slices, solver, time_limit_s)
@@ -124,17 +126,16 @@ def _ask(
 # -------------------------------------------------------------------- slices of smooth losses
 
 
-def _head_start(problem: MassProblem, solver: str, time_limit_s: float | None) -> TightBound:
+def _head_start(problem: TightProgram, solver: str, time_limit_s: float | None) -> TightBound:
     """What tangents find, for smooth losses; its fractional attack counts only if it is one."""
     space = problem.space
     bounded = np.isfinite(space.lower).all() and np.isfinite(space.upper).all()
-    curved = not problem.victim.loss.missing("perspective")
-    if not curved or solver not in ("auto", "highs") or space.balls or not bounded:
+    if not problem.victim.loss.smooth or solver not in ("auto", "highs") or space.balls or not bounded:
         return TightBound(0.0, np.inf, None)
     return perspective_bound(problem, time_limit_s=time_limit_s)
 
 
-def _first_slices(problem: MassProblem, known: TightBound) -> list[Slice]:
+def _first_slices(problem: TightProgram, known: TightBound) -> list[Slice]:
     """Hinge: one slice a label. Smooth: some scores between the least and the largest for each label (response), and those
     of points that are known to be worth a try."""
     space, target = problem.space, problem.target
@@ -151,7 +152,7 @@ def _first_slices(problem: MassProblem, known: TightBound) -> list[Slice]:
     return _distinct(slices, _SAME * (high - low))
 
 
-def _next_slices(problem: MassProblem, slices: list[Slice], solution: Solution, found: list[Price]) -> list[Slice]:
+def _next_slices(problem: TightProgram, slices: list[Slice], solution: Solution, found: list[Price]) -> list[Slice]:
     """The slices in use, the dearest ones for the direction, and brackets around where the mass of each side lies.
 
     Dearest slices alone halve the distance to the best score each time. The mean score of the mass lies nearer, and slices
@@ -174,7 +175,7 @@ def _next_slices(problem: MassProblem, slices: list[Slice], solution: Solution, 
     return _distinct([*kept, *dear, *brackets], _SAME * (high - low))
 
 
-def _side(problem: MassProblem, s: Slice) -> tuple[float, bool]:
+def _side(problem: TightProgram, s: Slice) -> tuple[float, bool]:
     """Label (response), and in a regression whether the points lie below or above the model."""
     loss, score = problem.victim.loss, _scores([s])[0] + problem.target.intercept
     return s.label, loss.classification or bool(loss.argument(score, s.label) > 0.0)

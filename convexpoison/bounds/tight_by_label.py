@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import RELATIVE_GAP, MassProblem, Slice
+from convexpoison.bounds.tight_program import RELATIVE_GAP, Slice, TightProgram
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.geometry.support_function import Price, has_point_without_loss, prices, score_range
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import LinearProgram
 from convexpoison.spaces.space import Space
 
@@ -64,12 +65,12 @@ class LeastMass:
     attack: tuple[Point, ...] = ()
 
 
-def least_mass_by_label(problem: MassProblem, spaces: dict[float, Space]) -> LeastMass:
+def least_mass_by_label(problem: Problem, spaces: dict[float, Space]) -> LeastMass:
     """The least mass with points of label y in ``spaces[y]``.
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         A classifier's; its space holds all the others: the same box and one-hot hulls, which they cut by balls and slabs.
     spaces : dict of Space
         For -1.0, +1.0 or both.
@@ -92,7 +93,7 @@ def least_mass_by_label(problem: MassProblem, spaces: dict[float, Space]) -> Lea
                 raise
             break
         found = search.prices(v)
-        bound = problem.quotient(v, max(price.upper for price in found))
+        bound = search.program.quotient(v, max(price.upper for price in found))
         stalled = 0 if bound > best.bound or mass < best.mass else stalled + 1
         if bound > best.bound:
             best = replace(best, bound=bound, direction=v)
@@ -106,8 +107,8 @@ def least_mass_by_label(problem: MassProblem, spaces: dict[float, Space]) -> Lea
 
 
 class _Search:
-    def __init__(self, problem: MassProblem, spaces: dict[float, Space]) -> None:
-        self.problem, self.spaces = problem, spaces
+    def __init__(self, problem: Problem, spaces: dict[float, Space]) -> None:
+        self.problem, self.program, self.spaces = problem, TightProgram(problem), spaces
         self.ranges = {y: score_range(problem.target, space) for y, space in spaces.items()}
 
     def prices(self, v: Direction) -> list[Price]:
@@ -148,20 +149,20 @@ class _Search:
                 raise SolverError(
                     "the program of the least mass by label has no usable answer; rescale the features to about [0, 1]"
                 )
-            return np.inf, (), self.problem.direction(duals)
+            return np.inf, (), self.program.direction(duals)
         assert duals is not None
-        x = self.problem.unit * x
+        x = self.program.unit * x
         mass = float(program.cost @ x)
-        return mass, self._read(slices, x, mass), self.problem.direction(duals)
+        return mass, self._read(slices, x, mass), self.program.direction(duals)
 
     def _scaled(self, slices: list[Slice]) -> LinearProgram:
         """The program over the box, masses in the problem's unit; points without loss only if a space has some."""
-        program, unit, k = self.problem.program(slices), self.problem.unit, len(slices)
+        program, unit, k = self.program.program(slices), self.program.unit, len(slices)
         upper = program.upper / unit
         idle = [has_point_without_loss(self.problem.target, space) for space in self.spaces.values()]
         if not any(idle):
             start = k * (self.problem.space.n_features + 1)
-            upper[start : program.n_columns - self.problem.clean.pull_b.size] = 0.0
+            upper[start : program.n_columns - self.problem.subdifferential.pull_b.size] = 0.0
         return replace(program, upper=upper, row_lower=program.row_lower / unit, row_upper=program.row_upper / unit)
 
     def _conic(
@@ -169,7 +170,7 @@ class _Search:
     ) -> tuple[FloatArray | None, FloatArray | None]:
         """Solution and prices of the balance; with ``elastic`` the balance may be missed, at a price."""
         cp = optional_import("cvxpy", "all", "the least mass by label")
-        x, d, n = cp.Variable(program.n_columns), self.problem.space.n_features, self.problem.n_balance
+        x, d, n = cp.Variable(program.n_columns), self.problem.space.n_features, self.program.n_balance
         cost, left = program.cost @ x, program.A[:n] @ x - program.row_lower[:n]
         if elastic:
             missed = cp.Variable(n)
@@ -207,7 +208,7 @@ class _Search:
             if m > least:
                 out.append(Point(s.label, np.clip(U / m, space.lower, space.upper), m))
         start = len(slices) * (d + 1)
-        idle = float(x[start : x.size - self.problem.clean.pull_b.size].sum())
+        idle = float(x[start : x.size - self.problem.subdifferential.pull_b.size].sum())
         if idle > least:
             label, point = self._without_loss()
             out.append(Point(label, point, idle))

@@ -26,7 +26,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import Mass, MassProblem, TightBound
+from convexpoison.bounds.tight_program import Mass, TightBound, TightProgram
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, Rows, homogeneous_rows
 
@@ -50,7 +51,7 @@ class Kind:
     shift: float
 
 
-def kinds_of(problem: MassProblem) -> list[Kind]:
+def kinds_of(problem: Problem) -> list[Kind]:
     """All kinds of points that the space holds."""
     b, space = problem.target.intercept, problem.space
     if problem.victim.loss.classification:
@@ -78,7 +79,7 @@ class Relaxation:
 
     Parameters
     ----------
-    problem : MassProblem
+    problem : Problem
         Smooth loss; a space of box, one-hot hulls and slabs.
     kinds : list of Kind
         One entry a group; a kind may come twice.
@@ -86,7 +87,7 @@ class Relaxation:
         ``homogeneous_rows(problem.space)`` where they are known.
     """
 
-    def __init__(self, problem: MassProblem, kinds: list[Kind], inside: Rows | None = None) -> None:
+    def __init__(self, problem: Problem, kinds: list[Kind], inside: Rows | None = None) -> None:
         space, target, victim = problem.space, problem.target, problem.victim
         self._problem, self._curve = problem, victim.loss.perspective
         self.d, self.k = space.n_features, len(kinds)
@@ -117,11 +118,11 @@ class Relaxation:
             (np.repeat(-self.sign, d), np.tile(np.arange(d), k), (starts + np.arange(d)).ravel()),
             (np.tile(victim.kappa * penalty_w, k), np.tile(np.arange(d), k), np.repeat(starts.ravel() + d + 1, d)),
         ]
-        values = [-problem.clean.g.w]
+        values = [-problem.subdifferential.g.w]
         if victim.intercept != "none":
             parts.append((-self.sign, np.full(k, d), starts.ravel() + d))
             parts.append((np.full(k, victim.kappa * penalty_b), np.full(k, d), starts.ravel() + d + 1))
-            values.append(np.array([-problem.clean.g.b]))
+            values.append(np.array([-problem.subdifferential.g.b]))
         n_balance = d + len(values) - 1
         for i, pull in enumerate((self.least, self.most)):
             at = n_balance + i * k + np.arange(k)
@@ -197,12 +198,12 @@ class Relaxation:
         return np.asarray(self.sign * (totals.U @ self.w + self.shift * totals.a) - curve)
 
 
-def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None) -> TightBound:
+def perspective_bound(program: TightProgram, *, time_limit_s: float | None = None) -> TightBound:
     """The best bound for a smooth loss; ``mass`` is infinite where one point of each kind is not an attack.
 
     Parameters
     ----------
-    problem : MassProblem
+    program : TightProgram
         Smooth loss; a space of box, one-hot hulls and slabs.
     time_limit_s : float, optional
 
@@ -211,7 +212,7 @@ def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None
     TightBound
         ``attack`` holds one point of every kind that is used, whether or not they are an attack.
     """
-    start = perf_counter()
+    start, problem = perf_counter(), program.problem
     kinds = kinds_of(problem)
     relaxation = Relaxation(problem, kinds)
     for fraction in (np.arange(_FIRST_TANGENTS) + 0.5) / _FIRST_TANGENTS:
@@ -223,8 +224,8 @@ def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None
         proof = solution.row_duals if solution.optimal else solution.ray
         if not np.isfinite(proof).all():
             break
-        direction = problem.direction(proof)
-        value = problem.ratio(direction)[0]
+        direction = program.direction(proof)
+        value = program.ratio(direction)[0]
         if value > best.value:
             best = TightBound(value, np.inf, direction, best.attack)
         seconds = perf_counter() - start
@@ -242,7 +243,7 @@ def perspective_bound(problem: MassProblem, *, time_limit_s: float | None = None
     return best
 
 
-def _points(problem: MassProblem, kinds: list[Kind], totals: Totals) -> tuple[Mass, ...]:
+def _points(problem: Problem, kinds: list[Kind], totals: Totals) -> tuple[Mass, ...]:
     space, least = problem.space, 1e-9 * min(1.0, float(totals.m.sum()))
     return tuple(
         Mass(kind.label, np.clip(U / a, space.lower, space.upper), float(m))

@@ -9,7 +9,7 @@ margin at most 1 form one slice a label, and points without loss add regularisat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,10 +18,11 @@ import scipy.sparse as sp
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.clean_gradient import need_proofs
 from convexpoison.data.training_data import TrainingData
-from convexpoison.geometry.support_function import Price, has_point_without_loss, prices
+from convexpoison.geometry.support_function import Price, has_point_without_loss
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction, Stationarity
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces.space import Space
 
@@ -51,22 +52,42 @@ class Mass:
 
 
 @dataclass(frozen=True, eq=False)
-class MassProblem:
-    """Victim, clean rows, target and space, with G evaluated once.
+class TightProgram:
+    """The linear program of a problem with a target.
 
-    Over a space with integer columns, one-hot groups or constraints of the user's own, the problem is that of the larger,
+    Over a space with integer columns, one-hot groups or constraints of the user's own, the program is that of the larger,
     convex space without them (``relaxed``): its bound holds for the smaller one, its attack may not be possible there.
     """
 
-    victim: Victim
-    data: TrainingData
-    target: LinearModel
-    space: Space
-    clean: Stationarity = field(init=False)
+    problem: Problem
 
     def __post_init__(self) -> None:
-        need_proofs(self.victim.loss, "the least mass of an attack", "support_peak")
-        object.__setattr__(self, "clean", Stationarity.of(self.victim, self.data, self.target))
+        need_proofs(self.victim.loss, "the least mass of an attack")
+
+    @property
+    def victim(self) -> Victim:
+        """That of the problem."""
+        return self.problem.victim
+
+    @property
+    def data(self) -> TrainingData:
+        """The clean rows of the problem."""
+        return self.problem.data
+
+    @property
+    def target(self) -> LinearModel:
+        """That of the problem."""
+        return self.problem.target
+
+    @property
+    def space(self) -> Space:
+        """That of the problem."""
+        return self.problem.space
+
+    @property
+    def subdifferential(self) -> Stationarity:
+        """The subdifferential of the clean objective at the target."""
+        return self.problem.subdifferential
 
     @property
     def relaxed(self) -> bool:
@@ -81,12 +102,12 @@ class MassProblem:
         return self.quotient(v, upper), replace(price, upper=upper)
 
     def prices(self, v: Direction) -> list[Price]:
-        """The dearest point of each label (:func:`convexpoison.geometry.support_function.prices`)."""
-        return prices(self.victim, self.target, self.space, self._within(v))
+        """The dearest point of each label (:meth:`convexpoison.threats.Threat.support`)."""
+        return self.problem.threat.support(self.problem, self._within(v))
 
     def quotient(self, v: Direction, upper: float) -> float:
         """The bound that a direction proves with an upper bound on its price; inf if no mass reproduces the target."""
-        resistance = self.clean.resistance_bound(self._within(v))
+        resistance = self.subdifferential.resistance_bound(self._within(v))
         if not resistance > 0.0:
             return 0.0
         return resistance / upper if upper > 0.0 else np.inf
@@ -105,12 +126,12 @@ class MassProblem:
     @cached_property
     def unit(self) -> float:
         """A mass by whose size programs are scaled, so that a solver's tolerances fit."""
-        extent = max(float(np.abs(self.clean.g.w).max()), abs(self.clean.g.b))
+        extent = max(float(np.abs(self.subdifferential.g.w).max()), abs(self.subdifferential.g.b))
         return extent if extent > 0.0 else 1.0
 
     def program(self, slices: list[Slice]) -> LinearProgram:
         """Columns: U and mass of every slice, then (hinge) the mass without loss, then the boundary rows' shares."""
-        d, k, n_boundary = self.space.n_features, len(slices), self.clean.pull_b.size
+        d, k, n_boundary = self.space.n_features, len(slices), self.subdifferential.pull_b.size
         lossless = self._lossless()
         n_columns = k * (d + 1) + lossless + n_boundary
         A, row_lower, row_upper = homogeneous_rows(self.space)
@@ -133,7 +154,7 @@ class MassProblem:
 
     def _balance(self, slices: list[Slice], lossless: int) -> tuple[sp.csr_matrix, FloatArray]:
         """``sum a(z) + pull of the boundary rows = -g``."""
-        d, clean = self.space.n_features, self.clean
+        d, clean = self.space.n_features, self.subdifferential
         penalty_w, penalty_b = self.victim.penalty_gradient(self.target)
         growth = self.victim.kappa * np.append(penalty_w, penalty_b)[: self.n_balance]
         parts = []

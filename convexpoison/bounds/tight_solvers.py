@@ -1,7 +1,7 @@
 """Solving the program of the tight bound: linear with HiGHS or Gurobi, with balls (second-order cones) through cvxpy.
 
 Programs are scaled by a mass first (all their conditions but the balance are homogeneous), since solvers' tolerances are
-absolute. What comes back is a proposal: the bound is evaluated from its direction (:meth:`MassProblem.ratio`).
+absolute. What comes back is a proposal: the bound is evaluated from its direction (:meth:`TightProgram.ratio`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from convexpoison.bounds.tight_program import MassProblem, Slice
+from convexpoison.bounds.tight_program import Slice, TightProgram
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.solvers import gurobi, highs
 from convexpoison.solvers.linear_program import LinearProgram, Solution, Status, empty
@@ -27,7 +27,7 @@ Solve = Callable[[LinearProgram, int, float | None], Solution]
 """Solves a program whose leading columns are that number of blocks (U, m); prices for the balance rows at least."""
 
 
-def least_mass(problem: MassProblem, slices: list[Slice], solver: str, time_limit_s: float | None = None) -> Solution:
+def least_mass(problem: TightProgram, slices: list[Slice], solver: str, time_limit_s: float | None = None) -> Solution:
     """The least mass over slices, and the balance rows' prices; "infeasible" where there is none."""
     program, unit = problem.program(slices), problem.unit
     scaled = replace(
@@ -40,7 +40,7 @@ def least_mass(problem: MassProblem, slices: list[Slice], solver: str, time_limi
     return replace(found, x=unit * found.x, objective=unit * found.objective, bound=unit * found.bound)
 
 
-def separation(problem: MassProblem, slices: list[Slice], solver: str, time_limit_s: float | None = None) -> Solution:
+def separation(problem: TightProgram, slices: list[Slice], solver: str, time_limit_s: float | None = None) -> Solution:
     """A direction in which all points of the slices pull backwards and the clean rows hold on, where there is one.
 
     A ray that a solver brings holds with equality for some points, and rounding then decides what it proves. This program
@@ -68,7 +68,7 @@ def separation(problem: MassProblem, slices: list[Slice], solver: str, time_limi
     return _solver(problem, solver)(phase, len(slices), time_limit_s)
 
 
-def _solver(problem: MassProblem, solver: str) -> Solve:
+def _solver(problem: TightProgram, solver: str) -> Solve:
     if solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r} for the tight bound; choose one of {list(SOLVERS)}")
     if "ball" in problem.space.parts:
@@ -84,7 +84,7 @@ def _solver(problem: MassProblem, solver: str) -> Solve:
     return lambda program, k, limit: _highs(problem, program, limit)
 
 
-def _highs(problem: MassProblem, program: LinearProgram, time_limit_s: float | None) -> Solution:
+def _highs(problem: TightProgram, program: LinearProgram, time_limit_s: float | None) -> Solution:
     """A vertex for the hinge, whose program is small and whose masses are an attack; any direction for large programs."""
     if problem.victim.loss.smooth and program.n_columns > _LARGE:
         found = highs.solve(program, time_limit_s, interior=True)
@@ -96,7 +96,7 @@ def _highs(problem: MassProblem, program: LinearProgram, time_limit_s: float | N
 # -------------------------------------------------------------------- cones
 
 
-def _cones(problem: MassProblem, program: LinearProgram, n_blocks: int, time_limit_s: float | None) -> Solution:
+def _cones(problem: TightProgram, program: LinearProgram, n_blocks: int, time_limit_s: float | None) -> Solution:
     """``|U - m center| <= m radius`` for every block and ball; the balance rows are priced."""
     cp = optional_import("cvxpy", "all", "the tight bound over balls")
     x, d, n = cp.Variable(program.n_columns), problem.space.n_features, problem.n_balance

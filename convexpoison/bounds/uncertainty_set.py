@@ -25,11 +25,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.certificates.near_target_sets import Combination
 from convexpoison.geometry.support_function import Price, dearest
 from convexpoison.geometry.weak_duality import bounded_box
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 
 
@@ -59,7 +59,7 @@ class Sway:
 class Neighbourhood(ABC):
     """A set N of models around the target of a problem; see the module docstring."""
 
-    problem: MassProblem
+    problem: Problem
 
     @property
     @abstractmethod
@@ -142,7 +142,7 @@ def _upper(price: Price) -> float:
     return price.upper
 
 
-def second_derivative(problem: MassProblem, v: Direction) -> Direction:
+def second_derivative(problem: Problem, v: Direction) -> Direction:
     """``J v``."""
     return Direction(v.w, problem.victim.intercept_weight * v.b)
 

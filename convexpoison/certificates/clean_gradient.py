@@ -1,7 +1,7 @@
-"""The clean objective's subdifferential at a target along a direction, in interval arithmetic.
+"""What the clean rows hold against a target along a direction, in interval arithmetic, and the weights of the losses.
 
 See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ratio is in
-:mod:`convexpoison.certificates.support_bound`.
+:mod:`convexpoison.threats.support_bound`.
 """
 
 from __future__ import annotations
@@ -12,30 +12,29 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.penalty_enclosures import penalty_slope, regularisation
 from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
-from convexpoison.numerics.intervals import Interval, dot, product
+from convexpoison.numerics.intervals import Interval, product
 
-PROOFS = ("derivative_enclosure", "steepness", "decay_rate", "stationary_point")
-"""Formulas that a loss must define so that a direction proves anything for it."""
-GOAL_PROOFS = ("lipschitz", "value_enclosure", "support_line")
-"""Formulas that certificates for goals need as well."""
+_PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
+"""The formulas of a loss that certificates rest on."""
 
 
 def has_proofs(loss: Loss) -> bool:
-    """Return whether the loss defines the formulas that certificates need."""
-    return not loss.missing(*PROOFS)
+    """Whether the formulas that certificates need are written down for this loss."""
+    return not loss.missing(*_PROOFS)
 
 
-def need_proofs(loss: Loss, purpose: str, *formulas: str) -> None:
-    """Check that the loss defines these formulas and those of certificates, rather than prove with those of another loss.
+def need_proofs(loss: Loss, purpose: str) -> None:
+    """Refuse a loss without these formulas, rather than prove with those of another.
 
     Raises
     ------
     ValueError
     """
     try:
-        loss.need(purpose, *PROOFS, *formulas)
+        loss.need(purpose, *_PROOFS)
     except ValueError as error:
         raise ValueError(
             f"{error}; method='follow_the_leader' of attack and method='theorem_2' of lower_bound do without"
@@ -43,48 +42,29 @@ def need_proofs(loss: Loss, purpose: str, *formulas: str) -> None:
 
 
 def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direction) -> Interval:
-    """Enclose ``min over g in G of -<g, v>``.
+    """``min over g in G of -<g, v>``.
 
-    A row whose argument may be at a kink counts with whichever subgradient is worst for the bound. So do rows within
-    ``BOUNDARY`` of it: a fitted target has them there only up to rounding.
+    A hinge row whose margin may be 1 counts with whichever share in [0, 1] of its gradient is worst for the bound. So do
+    rows within ``BOUNDARY`` of it: a fitted target holds them at 1 only up to rounding.
     """
-    loss, weight = victim.loss, data.sample_weight
+    loss = victim.loss
     need_proofs(loss, "a certificate")
     scores, size = product(data.X, target.coef)
     scores = scores + target.intercept
     along = product(data.X, v.w)[0] + v.b
-    argument = scores * data.y if loss.classification else scores - data.y
-    along = along * data.y if loss.classification else along
-    derivative = subdifferential(loss, argument, 1.0 + np.abs(argument.upper) + (size + abs(target.intercept)))
-    worst = np.zeros(data.n_samples, dtype=bool) if loss.smooth else derivative.lower < derivative.upper
-    fixed = (derivative * along * weight).where(~worst, 0.0).sum()
-    ends = [(Interval.of(end) * along * weight).where(worst, 0.0) for end in (derivative.lower, derivative.upper)]
-    shared = Interval(np.maximum(*(end.lower for end in ends)), np.maximum(*(end.upper for end in ends))).sum()
-    rho = regularisation(victim, weight)
+    argument = scores - data.y
+    if loss.classification:
+        argument, along = scores * data.y, along * data.y
+    worst = _may_be_at_kink(loss, argument, size + abs(target.intercept))
+    terms = loss.derivative_enclosure(argument) * along
+    fixed = (terms * data.sample_weight).where(~worst, 0.0).sum()
+    shared = (-along * data.sample_weight).where(worst, 0.0).at_least(0.0).sum()
+    rho = regularisation(victim, data.sample_weight)
     return -(fixed + rho * penalty_slope(victim, target, v)) - shared
 
 
-def subdifferential(loss: Loss, argument: Interval, scale: FloatArray) -> Interval:
-    """Enclose the subdifferential of the loss; with kinks, also within ``BOUNDARY * scale`` of the argument (one entry a row)."""
+def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarray:
     if loss.smooth:
-        return loss.derivative_enclosure(argument)
-    near = BOUNDARY * scale
-    return loss.derivative_enclosure(Interval(argument.lower - near, argument.upper + near))
-
-
-def regularisation(victim: Victim, sample_weight: FloatArray, m: float = 0.0) -> Interval:
-    """``rho(N + m)``."""
-    return _reciprocal(victim.C) + victim.kappa * (Interval.of(sample_weight).sum() + m)
-
-
-def _reciprocal(C: float | None) -> Interval:
-    return Interval.of(0.0) if C is None or np.isinf(C) else 1.0 / Interval.of(C)
-
-
-def penalty_slope(victim: Victim, target: LinearModel, v: Direction) -> Interval:
-    """``<grad R, v>``."""
-    along = dot(target.coef, v.w)
-    if victim.intercept != "regularized":
-        return along
-    scale = Interval.of(victim.intercept_scaling)
-    return along + Interval.of(target.intercept) * v.b / (scale * scale)
+        return np.zeros(margins.lower.shape, dtype=bool)
+    kink, near = loss.active_range[1], BOUNDARY * (1.0 + np.abs(margins.upper) + size)
+    return (margins.lower <= kink + near) & (margins.upper >= kink - near)

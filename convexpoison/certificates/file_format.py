@@ -11,7 +11,6 @@ import numpy as np
 
 from convexpoison._utils.files import NOT_NPZ, Arrays
 from convexpoison.data.training_data import Classes
-from convexpoison.learners.losses.registry import file_name
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.parts import Grid, OneHot
 from convexpoison.spaces.space import Space
@@ -28,13 +27,7 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
     meta = {
         "kind": kind,
         "format": _FORMAT,
-        "victim": {
-            "loss": file_name(victim.loss),
-            "C": victim.C,
-            "C_R": victim.C_R,
-            "intercept": victim.intercept,
-            "intercept_scaling": victim.intercept_scaling,
-        },
+        "victim": victim.to_dict(),
         "value": value if math.isfinite(value) else None,
         "one_hot": [[list(group.columns), group.at_most_one, group.relaxed] for group in space.one_hot],
         "labels": list(space.labels),
@@ -66,9 +59,10 @@ def kind_and_words(arrays: Arrays) -> tuple[str, dict[str, Any]]:
 
 def shared_fields(arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
     """Victim, space, value and note, every part checked as if a user had typed it."""
-    victim = dict(words["victim"])
+    if words.get("threat", "add") != "add":
+        raise ValueError(f"its threat is {words['threat']!r}")
     return {
-        "victim": Victim(victim.pop("loss"), **victim),
+        "victim": Victim.from_dict(words["victim"]),
         "space": _space(arrays, words),
         "value": math.inf if words["value"] is None else float(words["value"]),
         "note": str(words["note"]),

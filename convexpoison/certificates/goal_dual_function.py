@@ -13,10 +13,10 @@ the diagonal of the Hessian of R. For **every** reference model theta:
        L(theta') + rho_m <r theta', theta' - theta> - L(theta)  <=  sum_k l(theta; z_k) - l(theta'; z_k).
 
    (Comparing the two objectives alone would lose ``rho_m R(theta' - theta)``.)
-2. *Clean rows.* ``phi(u) >= support_line(s) - s u`` for any slope s, so ``L(theta') >= K + G @ theta'``, K and G known.
+2. *Clean rows.* ``phi(u) >= support(s) - s u`` for any slope s, so ``L(theta') >= K + G @ theta'``, K and G known.
 3. *Added points.* With a line above ``phi`` over the margins u that theta can have in the space and a line below phi for
    theta', ``l(theta; z) - l(theta'; z) <= max(0, a - p u + q u')``. Hinge: ``a = 1 - q``, p = 1, any q in [0, 1]. Logistic:
-   ``a = 0``, p = q = 1; or, as for every loss, the chord of phi for (a, p) and ``a`` less ``support_line(q)`` for any slope q.
+   ``a = 0``, p = q = 1; or, as for every loss, the chord of phi for (a, p) and ``a`` less ``support(q)`` for any slope q.
 4. *Both labels.* The right-hand side is linear in the masses of the two labels, so it is enough to contradict 1 when all m
    points have one label (or no excess at all: "a = p = q = 0").
 5. *All points equal.* It is then largest when all sit at the same vertex x of the space, and the smallest
@@ -48,9 +48,7 @@ from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
 _SHARES = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-"""Slopes q that are tried, relative to the largest one; every one is valid."""
-_STEEPEST = 2.0
-"""The largest slope that is tried, where the loss has larger ones."""
+"""Slopes q that are tried; every one is valid."""
 _HALVINGS = 16
 _ROUNDING = 1e-11
 
@@ -146,17 +144,15 @@ class Lines:
         loss = ground.victim.loss
         low, high = ground.box
         for owner, y in enumerate(ground.space.labels, start=1):
+            known = [(p, q, loss.difference_height(p, q)) for p, q in loss.difference_lines(_SHARES)]
             if loss.smooth:
                 ends = np.array([ground.least(s * theta * low, s * theta * high).sum() * s for s in (y, -y)]) * y
                 values = loss.value(ends)
                 p = float((values[0] - values[1]) / (ends[1] - ends[0])) if ends[1] > ends[0] else 0.0
                 a = float(values[0] + p * ends[0])
-                slopes = min(_STEEPEST, loss.lipschitz(np.inf)) * _SHARES
-                heights = loss.support_line(slopes)
-                rows += [(owner, float(y), a - h, p, q) for q, h in zip(slopes, heights, strict=True)]
-            for p, q in loss.difference_lines(_SHARES):
-                if (height := loss.difference_height(p, q)) is not None:
-                    rows.append((owner, float(y), float(height.upper), p, q))
+                slopes = min(loss.lipschitz(np.inf), 2.0) * _SHARES
+                rows += [(owner, float(y), a - h, p, q) for q, h in zip(slopes, loss.support_line(slopes), strict=True)]
+            rows += [(owner, float(y), float(height.upper), p, q) for p, q, height in known if height is not None]
         columns = [np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)]
         return cls(columns[0].astype(np.intp), *columns[1:])
 

@@ -15,31 +15,32 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.tight_program import MassProblem
-from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import regularisation, subdifferential
+from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
     Combination,
     Slope,
     Surroundings,
+    derivative,
     settled,
 )
-from convexpoison.certificates.support_bound import Hull, price
 from convexpoison.certificates.target import MARGIN, normalized, scale_of
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.penalty_enclosures import regularisation
+from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, dot, product
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats.support_bound import Hull, price
 
 Kind = Literal["ball", "eps_close"]
 
 
 @dataclass(frozen=True, eq=False)
-class NearCertificate(Claim):
+class NearTargetCertificate(Certificate):
     """With fewer than ``value`` points in ``space`` the victim learns no model near ``target``.
 
     Attributes
@@ -188,8 +189,8 @@ class NearCertificate(Claim):
             beyond = (product(abs(data.X), width)[0] + width_b).upper
             along = along + Interval(-beyond, beyond)
         slopes = along * data.y if loss.classification else along
-        scale = 1.0 + np.abs(scores.upper) + size + abs(self.target.intercept)
-        terms = subdifferential(loss, argument, scale) * slopes * data.sample_weight
+        near = BOUNDARY * (1.0 + np.abs(scores.upper) + size + abs(self.target.intercept))
+        terms = derivative(loss, argument, near) * slopes * data.sample_weight
         # Every row takes its worst end; the width of the sum is that of rounding alone then.
         worst = terms.upper
         if not np.isfinite(worst).all():
@@ -271,8 +272,8 @@ class NearCertificate(Claim):
 
 
 def certify_near(
-    problem: MassProblem, near: Kind, radius: float, direction: Direction, combination: Combination | None
-) -> NearCertificate:
+    problem: Problem, near: Kind, radius: float, direction: Direction, combination: Combination | None
+) -> NearTargetCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 
     Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
@@ -282,7 +283,7 @@ def certify_near(
     if combination is not None:  # a power of two, so that the direction is of length about 1
         shift = scale_of(direction)
         combination = replace(combination, masses=np.ldexp(combination.masses, shift))
-    draft = NearCertificate(
+    draft = NearTargetCertificate(
         problem.victim, problem.target, problem.space, near, radius, normalized(direction), combination, 0.0, note
     )
     value, rounding = draft._proof(problem.data)

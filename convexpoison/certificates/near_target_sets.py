@@ -116,8 +116,14 @@ class CloseTo(Surroundings):
     """All models whose loss exceeds the target's by at most ``radius`` everywhere in a space of box and one-hot hulls."""
 
     def slack(self, label: int, u: Interval) -> FloatArray:
-        """Return an upper bound on ``d_y(u)``."""
-        return slack(self.victim.loss, self.space, self.radius, label, u)
+        """An upper bound on ``d_y(u)``; infinite for a label that the space has not."""
+        loss, space = self.victim.loss, self.space
+        if not loss.classification:
+            assert space.response is not None
+            u = u - (space.response[1] if label > 0 else -space.response[0])
+        elif label not in space.labels:
+            return np.full_like(u.upper, np.inf)
+        return loss.slack(u, self.radius)
 
     def score_moves(self, data: TrainingData, scores: Interval) -> tuple[FloatArray, FloatArray]:
         inside = surely_inside(self.space, data.X)
@@ -125,7 +131,7 @@ class CloseTo(Surroundings):
         return down, up
 
     def shift(self, label: int) -> float:
-        # Where margins beyond the active range have no slope, only those count that can fall into it.
+        # Only arguments count that can fall to where the loss has a slope.
         ceiling = self.victim.loss.active_range[1]
         most = float(max((end * float(label)).upper for end in self._range))
         best = float(self.slack(label, Interval.of(most)))
@@ -197,14 +203,6 @@ class CloseTo(Surroundings):
         return self.space.response
 
 
-def slack(loss: Loss, space: Space, eps: float, label: int, u: Interval) -> FloatArray:
-    """Return an upper bound on ``d_y(u)`` (:mod:`convexpoison.bounds.eps_close`); infinite for a label that the space has not."""
-    if not loss.classification:
-        assert space.response is not None
-        return loss.slack(u - (space.response[1] if label > 0 else -space.response[0]), eps)
-    return loss.slack(u, eps) if label in space.labels else np.full_like(u.upper, np.inf)
-
-
 def surely_inside(space: Space, X: Any) -> np.ndarray:
     """Which rows lie in the box and the one-hot hulls of a space for certain; groups of 0 and 1 alone count."""
     return np.concatenate([_surely_inside(space, rows) for _, rows in dense_chunks(X)])
@@ -254,3 +252,10 @@ def _highest(space: Space, c: Interval) -> Interval:
         low[columns], high[columns] = 0.0, 0.0
         low[columns[0]], high[columns[0]] = top
     return Interval(low, high).sum()
+
+
+def derivative(loss: Loss, argument: Interval, near: FloatArray) -> Interval:
+    """Enclose ``phi'`` over intervals of the argument, which ``near`` widens where the loss has a kink."""
+    if not loss.smooth:
+        argument = Interval(argument.lower - near, argument.upper + near)
+    return loss.derivative_enclosure(argument)

@@ -6,7 +6,7 @@ A certificate is a direction v. For any direction (:mod:`convexpoison.learners.s
 
 and both parts are evaluated in interval arithmetic: the first from the data
 (:mod:`convexpoison.certificates.clean_gradient`), the second
-from the space (:mod:`convexpoison.certificates.support_bound`). If the first is positive and ``h(v)`` is not, no number of points
+from the space (:mod:`convexpoison.threats.support_bound`). If the first is positive and ``h(v)`` is not, no number of points
 reproduces the target. One kind of certificate is enough: by
 convexity MTP's Theorem 2 at any model theta proves no more than ``v = theta - theta_p``. Its numerator is at most
 ``-<g, v>`` for every g in G, since ``F(theta) >= F(theta_p) + <g, v>``, and its denominator at least ``h(v)``.
@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.files import Arrays
-from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
+from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
 from convexpoison.certificates.clean_gradient import resistance
-from convexpoison.certificates.support_bound import price
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 
 MARGIN = 1e-10
@@ -39,7 +39,7 @@ MARGIN = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate(Claim):
+class TargetCertificate(Certificate):
     """No attack in ``space`` makes ``victim`` return ``target`` with fewer than ``value`` added points.
 
     Attributes
@@ -117,7 +117,7 @@ def certify(
     direction: Direction,
     data: Any,
     sample_weight: ArrayLike | None = None,
-) -> Certificate:
+) -> TargetCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 
     Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
@@ -142,26 +142,26 @@ def certify(
     """
     if victim.intercept == "none":
         direction = Direction(direction.w, 0.0)
-    draft = Certificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
+    draft = TargetCertificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
     value, rounding = _proof(draft, draft._rows(data, sample_weight))
     if math.isfinite(value):
         value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
     return replace(draft, value=value)
 
 
-def _proof(certificate: Certificate, rows: TrainingData) -> tuple[float, float]:
+def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, float]:
     """The bound that is proven, and by how much rounding of the data's sums may have lowered it."""
-    victim, target, space = certificate.victim, certificate.target, certificate.space
+    problem = Problem(certificate.victim, rows, certificate.threat, certificate.target)
     v = normalized(certificate.direction)
     with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
-        pull = resistance(victim, rows, target, v)
-        if not pull.lower > 0.0:
+        deficit = resistance(problem.victim, rows, problem.target, v)
+        if not deficit.lower > 0.0:
             return 0.0, 0.0
-        dearest = price(victim, target, space, v)
-        if dearest <= 0.0:
-            return math.inf, 0.0
-        value = float((pull / dearest).lower)
-    return (value, float(pull.upper - pull.lower) / dearest) if value > 0.0 else (0.0, 0.0)
+        n_edits = problem.threat.fewest(problem, v, deficit)
+    value = float(n_edits.lower)
+    if not value > 0.0:
+        return 0.0, 0.0
+    return value, float(n_edits.upper - n_edits.lower) if math.isfinite(value) else 0.0
 
 
 def normalized(v: Direction) -> Direction:

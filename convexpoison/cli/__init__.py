@@ -1,6 +1,6 @@
-"""The command line: one file a command, gathered in ``commands``.
+"""The command line: one file per command, gathered in ``commands``.
 
-``input``, ``rows``, ``options``, ``settings`` and ``network`` read what is given, ``output`` writes results.
+``input``, ``rows``, ``options``, ``settings`` and ``network`` read the input, ``output`` writes results.
 """
 
 from convexpoison.cli.commands import main

@@ -36,7 +36,7 @@ _METHODS = (*TOWARDS_A_MODEL, *METHODS)
     "--goal-error",
     type=float,
     metavar="FRACTION",
-    help="No target but a goal: an error on the test rows of this or more.",
+    help="A goal instead of a target: an error on the test rows of at least this.",
 )
 @goal_options
 @victim_options
@@ -46,19 +46,19 @@ _METHODS = (*TOWARDS_A_MODEL, *METHODS)
     help="[default: follow_the_leader; for a goal least_mass] For a target: follow_the_leader, optimal (the fewest points "
     "that reproduce the target itself), nearest, kkt. The others are for goals.",
 )  # fmt: skip
-@settings_option("--option", "A setting of the method (see its function in convexpoison.attacks); repeatable.")
+@settings_option("--option", "A parameter of the method (see its function in convexpoison.attacks); repeatable.")
 @click.option(
     "--validation", type=Path, metavar="FILE",
-    help="For goals: rows on which the attacker wants errors, in the form of --data [default: those of the goal].",
+    help="For goals: rows on which the attacker maximises the error, in the form of --data [default: those of the goal].",
 )  # fmt: skip
 @click.option(
     "--eps", type=float, help="For a target: stop at this maximum loss difference [default: 0.1, without --max-points]."
 )
-@click.option("--max-points", type=int, help="Stop at this many points; most methods for goals, and kkt, need it.")
+@click.option("--max-points", type=int, help="Stop at this many points; required by kkt and by most methods for goals.")
 @click.option("--copies", type=int, default=1, show_default=True, help="Add each point found this many times.")
 @click.option(
     "--bound-time-limit", type=float, metavar="SECONDS",
-    help="For each of the two bounds at the end; 0: only what the attack's own models prove [default: --time-limit, at most 60].",
+    help="For each of the two final bounds; 0: only the bounds from the attack's own models [default: --time-limit, at most 60].",
 )  # fmt: skip
 @out_option
 @plot_option
@@ -84,7 +84,7 @@ def attack(
     convexpoison attack --dataset mnist_17 --goal-error 0.1 --method min_max --max-points 400 --option learner=dual_averaging
     """
     if options and method is None:
-        raise click.UsageError("--option sets something of a method; name it with --method")
+        raise click.UsageError("--option sets a parameter of a method; name the method with --method")
     settings = {} if method is None else method_settings(method, options)
     task = load_task(**what)
     if validation is not None:
@@ -109,17 +109,17 @@ def attack(
 
 
 def method_settings(method: str, options: tuple[str, ...], without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What ``--option`` says, checked against the method's function; what all methods share has options of its own."""
+    """Read ``--option``, checked against the method's function; parameters shared by all methods have their own options."""
     if method in METHODS:
         shared = tuple(signature(attack_function).parameters)
         return read_settings(options, METHODS[method].load(), f"method {method}", without=(*shared, *without))
     if options:
-        raise click.UsageError(f"--option {options[0]}: method {method} takes none")
+        raise click.UsageError(f"--option {options[0]}: method {method} has no options")
     return {}
 
 
 def tell(result: Any, task: Task, out: Path | None, plot: Path | None, as_json: bool) -> None:
-    """Save and print a result; after Ctrl-C the exit status says so."""
+    """Save and print a result; exit with status 130 after Ctrl-C."""
     result = signed(result, task.source)
     write(result, out, plot)
     if as_json:

@@ -26,12 +26,12 @@ from convexpoison.cli.output import describe, print_json
 @goal_options
 @victim_options
 @run_options
-@click.option("--certificate", type=FILE, callback=check_folder, metavar="FILE.npz", help="Save what proves it.")
+@click.option("--certificate", type=FILE, callback=check_folder, metavar="FILE.npz", help="Save the proof.")
 def bound(as_json: bool, certificate: Path | None, **options: Any) -> None:
-    """The certified lower bound alone.
+    """Compute the certified lower bound alone.
 
-    Nobody makes the victim learn exactly the target, or reach the goal, with fewer points than this. --solver matters only
-    where there is no tight bound; to bounds for goals neither it nor --time-limit applies.
+    No attack with fewer points makes the victim learn exactly the target, or reaches the goal. --solver is used only where
+    there is no tight bound; bounds for goals use neither --solver nor --time-limit.
 
     \b
     convexpoison bound --dataset mnist_17 --target-error 0.15
@@ -63,6 +63,6 @@ def _report(found: Any, task: Task) -> None:
         return
     proof = "certified" if found.certified else "not certified"
     by = ", ".join([f"value {found.value:.2f}", proof]) + f"; {found.method}"
-    by += f", {found.solver}" if hasattr(found, "solver") else ""
+    by += f", {found.solver}" if found.solver is not None else ""
     purpose = "reproduce this target" if task.aim == "target" else "reach this goal"
     click.echo(f"at least {found.n_points:,.0f} added points are needed to {purpose} ({by})")

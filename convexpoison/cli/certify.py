@@ -25,42 +25,44 @@ smoothing_options = together(
     click.option("--beta", type=float, default=1.0, show_default=True, help="Inverse temperature of soft votes."),
     click.option("--n0", type=int, default=100, show_default=True, help="Draws that choose the class."),
     click.option("--n", type=int, default=100_000, show_default=True, help="Draws that certify it."),
-    click.option("--alpha", type=float, default=0.001, show_default=True, help="Chance of a wrong certificate, each."),
+    click.option("--alpha", type=float, default=0.001, show_default=True, help="Probability of a wrong certificate, per image."),
     click.option(
         "--bound", type=click.Choice(["clopper_pearson", "randomized", "bernstein", "hoeffding"]),
         help="[default: clopper_pearson for hard votes, bernstein for soft]",
     ),
-    click.option("--two-sided", is_flag=True, help="Bound the other classes too, at half of alpha each."),
-    click.option("--tolerance", type=float, help="Draw less where it costs at most this share of sigma (hard votes)."),
+    click.option("--two-sided", is_flag=True, help="Bound the other classes too; each bound has half of alpha."),
+    click.option("--tolerance", type=float, help="Draw less where the radius loses at most this fraction of sigma (hard votes)."),
     click.option(
         "--decide", is_flag=True,
-        help="Draw only until it is clear which of --radii an image has; its radius is the largest of these.",
+        help="Draw only until it is decided which of --radii an image attains; its radius is the largest of these.",
     ),
-    click.option("--batch-size", type=int, help="Most noisy images at a time [default: 100 on a CPU, 4096 on CUDA]."),
+    click.option(
+        "--batch-size", type=int, help="Maximum number of noisy images per batch [default: 100 on a CPU, 4096 on CUDA]."
+    ),
     click.option(
         "--data-dependent", is_flag=True,
-        help="Each image gets its own sigma, and the answers are remembered (Alfarra et al., 2022): the guarantee is "
+        help="Choose a sigma for each image and store the predictions (Alfarra et al., 2022): the guarantee is "
         "that of convexpoison.neural.MemoryClassifier.",
     ),
-    settings_option("--sigma-option", "A setting of convexpoison.neural.optimize_sigma, e.g. steps=20; repeatable."),
+    settings_option("--sigma-option", "A parameter of convexpoison.neural.optimize_sigma, e.g. steps=20; repeatable."),
 )  # fmt: skip
 
 
 @click.command()
 @network_options
-@click.option(
-    "--weights", type=Path, required=True, metavar="FILE", help="Weights or a checkpoint that train has written."
-)
+@click.option("--weights", type=Path, required=True, metavar="FILE", help="Weights or a checkpoint written by train.")
 @smoothing_options
-@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Take each that many'th image.")
-@click.option("--limit", type=click.IntRange(min=1), help="Of these, take this many.")
+@click.option(
+    "--every", type=click.IntRange(min=1), default=1, show_default=True, help="Certify one image in this many."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Certify at most this many of these.")
 @click.option(
     "--radii", default="0,0.25,0.5,0.75,1,1.25,1.5", show_default=True, callback=numbers(float), metavar="NUMBERS",
-    help="Radii of the summary, and of --decide.",
+    help="Radii for the summary, and for --decide.",
 )  # fmt: skip
 @click.option(
     "--out", type=FILE, callback=check_folder, metavar="FILE.tsv",
-    help="One line an image, as soon as it is certified; where it has some already, only the others are.",
+    help="Write one line per image, as soon as it is certified; images already in the file are skipped.",
 )  # fmt: skip
 @plot_option
 @json_option
@@ -71,9 +73,9 @@ def certify(
     as_json: bool, n0: int, n: int, alpha: float, bound: str | None, two_sided: bool, tolerance: float | None,
     decide: bool, data_dependent: bool, sigma_options: tuple[str, ...], **smoothing: Any,
 ) -> None:  # fmt: skip
-    """Certified radii of a smoothed network on test images.
+    """Certify the radii of a smoothed network on test images.
 
-    Gaussian noise gives l2 radii, uniform noise l1 radii. After Ctrl-C the same command, with --out, goes on from there.
+    Gaussian noise gives l2 radii, uniform noise l1 radii. After Ctrl-C the same command with --out resumes the run.
 
     \b
     convexpoison certify --dataset mnist --network lenet --weights macer.safetensors --sigma 0.25 --every 20 --out macer.tsv
@@ -84,7 +86,7 @@ def certify(
     from convexpoison.neural.training.checkpoint import load_weights
 
     if sigma_options and not data_dependent:
-        raise click.UsageError("--sigma-option goes with --data-dependent")
+        raise click.UsageError("--sigma-option requires --data-dependent")
     if not weights.is_file():
         raise FileNotFoundError(f"{weights} is not a file")
     X, y, words = load_part(dataset, data, "test")
@@ -101,7 +103,7 @@ def certify(
     }
     extra |= {"two_sided": True} if two_sided else {}
     if decide and extra:
-        raise click.UsageError("--decide goes without --bound, --two-sided and --tolerance")
+        raise click.UsageError("--decide excludes --bound, --two-sided and --tolerance")
     extra |= {"radii": list(radii)} if decide else {}
     digest = sha256(weights.read_bytes()).hexdigest()
     about = {"images": words, "network": network, "weights_sha256": digest} | {
@@ -112,7 +114,7 @@ def certify(
             classifier, X[places], y[places], path=out, idx=places, n0=n0, n=n, alpha=alpha, about=about, **extra
         )
     except KeyboardInterrupt:
-        click.echo("interrupted" + ("" if out is None else f"; the same command goes on from {out}"), err=True)
+        click.echo("interrupted" + ("" if out is None else f"; the same command resumes from {out}"), err=True)
         ctx.exit(INTERRUPTED)
     if plot is not None:
         found.plot().figure.savefig(plot, dpi=150)
@@ -125,7 +127,7 @@ def certify(
 
 
 def _with_memory(classifier: Any, options: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
-    """The classifier with a sigma for every image, and the settings of the search for it."""
+    """Return the classifier with a sigma for every image, and the settings of the search for sigma."""
     from convexpoison.neural.smoothing.memory import MemoryClassifier
     from convexpoison.neural.smoothing.sigma import optimize_sigma
 

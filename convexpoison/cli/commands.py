@@ -1,7 +1,7 @@
-"""The command line: ``convexpoison COMMAND``, one file of this folder a command.
+"""The command line: ``convexpoison COMMAND``, one file of this folder per command.
 
-With ``--json`` a command prints one JSON object on standard output and nothing else there; progress and what goes wrong go
-to standard error. The last line of a command's help says what its exit status means.
+With ``--json`` a command prints one JSON object on standard output and nothing else there; progress and errors go to
+standard error. The last line of a command's help explains its exit status.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _BadInput(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turns the errors that a user can mend into sentences, and keeps the order of the commands."""
+    """A group that prints the errors a user can correct as sentences, and keeps the order of the commands."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         cmd.epilog = cmd.epilog or EXIT_STATUS
@@ -73,7 +73,7 @@ class _Group(click.Group):
 @click.version_option(package_name="convexpoison")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
-    """How many poisoned rows does it take to make a convex model learn what an attacker wants?
+    """Compute how many poisoned rows it takes to make a convex model learn what an attacker wants.
 
     With --json a command prints one JSON object on standard output; progress and errors go to standard error.
     """

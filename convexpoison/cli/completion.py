@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 _VARIABLE = "_CONVEXPOISON_COMPLETE"
-"""Where click looks for a shell that asks for completions."""
+"""The environment variable in which a shell requests completions from click."""
 _SHELLS = ("bash", "zsh", "fish")
 
 

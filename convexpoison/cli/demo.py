@@ -16,9 +16,9 @@ from convexpoison.errors import optional_import
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo_output"), show_default=True)
 @json_option
 def demo(out: Path, as_json: bool) -> None:
-    """Table, plot and run of one small attack.
+    """Run one small attack; print its table, and save its plot and its result.
 
-    A linear SVM that tells the handwritten digits 1 and 7 apart is turned into one that errs on 15 % of them or more.
+    A linear SVM that separates the handwritten digits 1 and 7 is turned into one with an error of at least 15 %.
     """
     optional_import("matplotlib.figure", "plot", "the demo's plot")
     import convexpoison as cp
@@ -38,5 +38,5 @@ def demo(out: Path, as_json: bool) -> None:
     report(result, task, run, plot)
     click.echo(
         f"\nThe target itself: {optimal.n_points} points ({optimal.n_distinct} distinct) make the victim learn it exactly, "
-        f"and no attack can with fewer than {optimal.bound.n_points:.0f} (certified)."
+        f"and no attack does with fewer than {optimal.bound.n_points:.0f} (certified)."
     )

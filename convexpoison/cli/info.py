@@ -19,15 +19,15 @@ _PACKAGES = {
     "gurobi": ("gurobipy",), "neural": ("torch", "safetensors"), "fast": ("numba",), "plot": ("matplotlib",),
     "frame": ("pandas", "pyarrow"), "skops": ("skops",), "distributed": ("dask", "distributed"),
 }  # fmt: skip
-"""By the extra that brings them."""
-_NOT_ASKED = "not asked (--licences)"
+"""Packages by the extra that installs them."""
+_NOT_CHECKED = "not checked (--licences)"
 
 
 @click.command()
-@click.option("--licences", is_flag=True, help="Also ask solvers for their licence (may take one from a server).")
+@click.option("--licences", is_flag=True, help="Also check the licences of solvers (may check one out from a server).")
 @json_option
 def info(licences: bool, as_json: bool) -> None:
-    """Versions, solvers with what they can, licences, and data on this machine."""
+    """Print versions, solvers with their capabilities, licences, and data on this machine."""
     from convexpoison import datasets
     from convexpoison.datasets.files import ENVIRONMENT_VARIABLE
     from convexpoison.datasets.images import available as images_available
@@ -50,14 +50,14 @@ def info(licences: bool, as_json: bool) -> None:
 
 
 def _solver(backend: Any, licences: bool) -> dict[str, Any]:
-    """What is known of a solver; its licence is only asked for where that is wanted."""
+    """Return the facts about a solver; its licence is checked only if ``licences`` is true."""
     can, installed = backend.capabilities, backend.available()
     if not can.licensed:
         licence = "none needed"
     elif not installed:
         licence = "not installed"
     else:
-        licence = _gurobi_licence() if licences else _NOT_ASKED
+        licence = _gurobi_licence() if licences else _NOT_CHECKED
     return {
         "installed": installed,
         "licence": licence,
@@ -83,11 +83,11 @@ def _report(facts: dict[str, Any]) -> None:
             missing = "not installed" + ("" if extra == "needed" else f": pip install 'convexpoison[{extra}]'")
             click.echo(f"  {name:<16}{found or missing}")
     click.echo("\nsolvers")
-    for name, told in facts["solvers"].items():
-        words = ["installed" if told["installed"] else "not installed", f"licence: {told['licence']}"]
-        words += [] if told["automatic"] else [f"only by name (--solver {name})"]
+    for name, solver in facts["solvers"].items():
+        words = ["installed" if solver["installed"] else "not installed", f"licence: {solver['licence']}"]
+        words += [] if solver["automatic"] else [f"only by name (--solver {name})"]
         click.echo(f"  {name:<16}{'; '.join(words)}")
-        click.echo(f"  {'':<16}losses {', '.join(told['losses'])}; spaces {', '.join(told['spaces'])}")
+        click.echo(f"  {'':<16}losses {', '.join(solver['losses'])}; spaces {', '.join(solver['spaces'])}")
     folder = facts["data_folder"] or "CONVEXPOISON_DATA is not set"
     for title, key in ((f"data ({folder})", "data"), ("images, for networks", "images")):
         click.echo(f"\n{title}")

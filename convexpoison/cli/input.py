@@ -1,4 +1,4 @@
-"""What the command line is asked to do, as objects of the library: data, victim, target or goal."""
+"""The task of a command as objects of the library: data, victim, and target or goal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
 DEFAULT_C_R = 0.09
-"""What Suya et al. (2021) used for MNIST and Adult."""
+"""The value of Suya et al. (2021) for MNIST and Adult."""
 GOALS = ("goal_error", "goal_flip_row", "goal_misclassify")
-"""Options that say what is to be reached, where no model is wanted."""
+"""Options that define a goal instead of a target model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is wanted, and on which data.
+    """A target or goal, and the data.
 
     Attributes
     ----------
@@ -30,14 +30,14 @@ class Task:
     train : pair (X, y)
     test : pair (X, y) or None
     victim : Victim or None
-        None where it is read from the target.
+        None: read from the target.
     space : Space or None
-        None where it is inferred from the data.
+        None: inferred from the data.
     facts : dict
-        For the report: where the target came from and how wrong it is, or what the goal is.
+        For the report: the origin and error of the target, or a description of the goal.
     aim : {"target", "goal"}
     source : dict
-        Where the training rows are to be had again: ``dataset``, or ``data`` and ``label``; and their ``image_shape``.
+        The origin of the training rows: ``dataset``, or ``data`` and ``label``; and their ``image_shape``.
     """
 
     target: Any
@@ -81,21 +81,19 @@ def load_task(
     Raises
     ------
     click.UsageError
-        Options that are missing or exclude one another.
+        If options are missing or exclude one another.
     ValueError, FileNotFoundError, MissingDependencyError
-        Files that cannot be read, with what is needed instead.
+        If a file cannot be read; the message names the requirement.
     """
     goals = {name: value for name, value in goals.items() if name in GOALS}
     exactly_one(target=target, target_error=target_error, **goals)
     if flip_test and target_error is None:
-        raise click.UsageError("--flip-test goes with --target-error")
+        raise click.UsageError("--flip-test requires --target-error")
     rows = load_rows(dataset, data, label, test_data)
     train, test, space, source = rows.train, rows.test, rows.space, rows.source
-    says_nothing = target is None or (
-        target.endswith(".npz") and not is_object(target)
-    )  # of a loss, unlike an estimator
+    has_no_loss = target is None or (target.endswith(".npz") and not is_object(target))  # unlike an estimator
     victim = None
-    if says_nothing or any(option is not None for option in (loss, C, C_R, intercept)):
+    if has_no_loss or any(option is not None for option in (loss, C, C_R, intercept)):
         victim = make_victim(loss, C, C_R, intercept)
     if target is not None:
         return Task(load_target(target), train, test, victim, space, {"from": target}, source=source)
@@ -122,14 +120,14 @@ def load_goal(
     goal_flip_row: int | None = None,
     goal_misclassify: Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
-    """A goal of :mod:`convexpoison.goals` and what it is, in words and numbers.
+    """Return a goal of :mod:`convexpoison.goals` and its description, in words and numbers.
 
     Raises
     ------
     click.UsageError
         If there are no test rows where they are needed.
     ValueError, FileNotFoundError, MissingDependencyError
-        Rows that are not there or cannot be read.
+        If rows do not exist or cannot be read.
     """
     from convexpoison.goals import ErrorRate, Flip, Misclassify
 
@@ -150,13 +148,13 @@ def load_goal(
 
 
 def make_victim(loss: str | None, C: float | None, C_R: float | None, intercept: Any) -> Victim:
-    """The victim that the options describe, with the defaults of the command line."""
+    """Build the victim that the options describe, with the defaults of the command line."""
     C_R = DEFAULT_C_R if C is None and C_R is None else C_R
     return Victim(loss or "hinge", C=C, C_R=C_R, intercept=intercept or "regularized")
 
 
 def exactly_one(**options: Any) -> None:
-    """Refuse none, and more than one."""
+    """Raise UsageError unless exactly one option is given."""
     given = [name for name, value in options.items() if value is not None]
     if len(given) != 1:
         *names, last = ["--" + name.replace("_", "-") for name in options]
@@ -164,13 +162,13 @@ def exactly_one(**options: Any) -> None:
 
 
 def load_rows(dataset: str | None, data: Path | None, label: str | None, test_data: Path | None) -> Rows:
-    """The rows of a data set of the library, or of files."""
+    """Load the rows of a data set of the library, or of files."""
     exactly_one(dataset=dataset, data=data)
     if data is not None:
         test = None if test_data is None else read_rows(test_data, label)
         return Rows(read_rows(data, label), test, None, {"data": str(data), "label": label})
     if label is not None or test_data is not None:
-        raise click.UsageError("--label and --test-data go with --data; a --dataset has its own")
+        raise click.UsageError("--label and --test-data require --data; a --dataset has its own labels and test rows")
     from convexpoison.datasets import load
 
     assert dataset is not None

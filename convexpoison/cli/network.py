@@ -1,4 +1,4 @@
-"""What ``train`` and ``certify`` have in common: images, a network by name, the machine that computes."""
+"""Shared parts of ``train``, ``certify`` and ``poison``: images, a network by name, the device."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ network_options = together(
         "without arguments that builds a torch module (looked for in the current folder as well).",
     ),
     click.option(
-        "--n-classes", type=click.IntRange(min=2), default=10, show_default=True, help="Outputs of a network by name."
+        "--n-classes", type=click.IntRange(min=2), default=10, show_default=True, help="Outputs of a network given by name."
     ),
-    click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1 [default: cuda where there is one]."),
-    click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn."),
+    click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1 [default: cuda if available]."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws."),
 )  # fmt: skip
 
 
 def need_torch(purpose: str) -> None:
-    """Say which extra to install before anything else is done.
+    """Check that torch is installed before any other work; the error names the extra to install.
 
     Raises
     ------
@@ -51,24 +51,24 @@ def need_torch(purpose: str) -> None:
 
 
 def numbers(kind: type) -> Callable[[click.Context, click.Parameter, str | None], tuple[Any, ...] | None]:
-    """A callback for options like ``0,0.25,0.5``."""
+    """Return a callback for options like ``0,0.25,0.5``."""
 
     def read(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
         try:
             return None if text is None else tuple(kind(part) for part in text.split(",") if part.strip())
         except ValueError:
-            raise click.BadParameter(f"{text!r} must be numbers with commas between them") from None
+            raise click.BadParameter(f"{text!r} must be numbers separated by commas") from None
 
     return read
 
 
 def load_part(dataset: str | None, data: Path | None, part: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images and labels, "train" or "test" of a data set of the library or all of a file, and what they are.
+    """Return images, labels and a description: "train" or "test" of a data set of the library, or all of a file.
 
     Raises
     ------
     click.UsageError, ValueError, FileNotFoundError
-        If none or both are given, or they cannot be read.
+        If neither or both are given, or the images cannot be read.
     """
     exactly_one(dataset=dataset, data=data)
     if data is not None:
@@ -84,7 +84,7 @@ def load_part(dataset: str | None, data: Path | None, part: str) -> tuple[np.nda
 
 
 def build(name: str, n_classes: int, device: str | None, seed: int) -> nn.Module:
-    """A fresh network on its device.
+    """Build a fresh network on its device.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def build(name: str, n_classes: int, device: str | None, seed: int) -> nn.Module
 
 
 def factory_of(name: str, n_classes: int) -> Any:
-    """What ``--network`` and ``--n-classes`` say, for :func:`convexpoison.neural.make_network`."""
+    """Return the network of ``--network`` and ``--n-classes``, as an argument of :func:`convexpoison.neural.make_network`."""
     from convexpoison.neural.training.networks import NETWORKS
 
     if ":" in name:
@@ -112,29 +112,29 @@ def factory_of(name: str, n_classes: int) -> Any:
 
 
 def check_fit(network: nn.Module, X: np.ndarray, y: np.ndarray) -> None:
-    """The network is asked whether it takes such images, and has an output for every label.
+    """Check that the network accepts such images and has an output for every label.
 
     Raises
     ------
     ValueError
-        With what does not go together.
+        If it does not; the message names the mismatch.
     """
     from convexpoison.neural.smoothing.classifier import SmoothedClassifier
 
     if not len(X):
-        raise ValueError("there are no images left; take more of them")
-    asked = SmoothedClassifier(network, 1.0, random_state=0)
-    asked.images(X[:1])
-    assert asked.n_classes is not None
-    if y.dtype.kind not in "iu" or len(y) != len(X) or y.min() < 0 or y.max() >= asked.n_classes:
+        raise ValueError("no images are left; select more of them")
+    probe = SmoothedClassifier(network, 1.0, random_state=0)
+    probe.images(X[:1])
+    assert probe.n_classes is not None
+    if y.dtype.kind not in "iu" or len(y) != len(X) or y.min() < 0 or y.max() >= probe.n_classes:
         raise ValueError(
-            f"y must hold {len(X)} whole numbers from 0 to {asked.n_classes - 1}, the network's classes; it has shape "
+            f"y must contain {len(X)} integers from 0 to {probe.n_classes - 1}, the network's classes; it has shape "
             f"{y.shape}, {y.dtype}, from {y.min()} to {y.max()}"
         )
 
 
 def device_of(name: str | None) -> Any:
-    """What ``--device`` says, or the GPU where there is one.
+    """Return the device of ``--device``; default: the GPU if there is one, else the CPU.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def device_of(name: str | None) -> Any:
     except RuntimeError as error:
         raise ValueError(f"--device {name}: {error}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}: this machine has no CUDA device that torch can use; take --device cpu")
+        raise ValueError(f"--device {name}: this machine has no CUDA device that torch can use; use --device cpu")
     return device
 
 

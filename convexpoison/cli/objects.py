@@ -13,19 +13,19 @@ from convexpoison.errors import MissingDependencyError, optional_import
 
 
 def look_here() -> None:
-    """Modules are looked for in the current folder as well, as ``python -m`` has it."""
+    """Add the current folder to the module search path, as ``python -m`` does."""
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
 
 
 def is_object(name: str) -> bool:
-    """Whether it is written as ``package.module:object``, and is no file."""
+    """Return whether a name is written as ``package.module:object`` and is not a file."""
     module, colon, attribute = name.partition(":")
     return bool(colon) and attribute.isidentifier() and not Path(name).exists() and "/" not in module
 
 
 def find_object(name: str, option: str) -> Any:
-    """The object that ``package.module:object`` names.
+    """Return the object that ``package.module:object`` names.
 
     Raises
     ------
@@ -44,14 +44,14 @@ def find_object(name: str, option: str) -> Any:
 
 
 def load_target(name: str) -> Any:
-    """A model to induce: coefficients (.npz), a fitted estimator in a file (.skops, or joblib's), or ``module:object``.
+    """Load a model to induce: coefficients (.npz), a fitted estimator in a file (.skops, or joblib's), or ``module:object``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, or it cannot be read.
+        If it does not exist or cannot be read.
     MissingDependencyError
-        If a skops file is to be read without skops.
+        If skops is not installed and the file is a skops file.
     """
     if is_object(name):
         found = find_object(name, "--target")
@@ -79,9 +79,9 @@ def _load_skops(path: Path) -> Any:
     try:
         strange = skops.get_untrusted_types(file=path)
         if strange:
-            raise ValueError(f"it holds the types {', '.join(strange)}, which skops does not trust by itself")
+            raise ValueError(f"it contains the types {', '.join(strange)}, which skops does not trust by default")
         return skops.load(path, trusted=[])
     except MissingDependencyError:
         raise
-    except Exception as error:  # what is wrong inside the archive can raise anything
+    except Exception as error:  # a broken archive can raise anything
         raise ValueError(f"{path} cannot be read as an estimator saved by skops.io.dump ({error})") from error

@@ -1,4 +1,4 @@
-"""Options that several commands have, and checks of what is given before the work begins."""
+"""Options shared by several commands, and checks of their values before the computation starts."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from typing import Any, TypeVar
 import click
 
 from convexpoison.errors import optional_import
-from convexpoison.learners.losses import LOSSES
+from convexpoison.learners.losses.registry import LOSSES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 INTERRUPTED = 130
-"""What a shell reports of a program that Ctrl-C has ended."""
-EXIT_STATUS = "Exit status: 0 done; 1 a solver has no answer; 2 bad input, with one sentence; 130 after Ctrl-C."
-"""The last line of a command's help, where it does not have one of its own."""
+"""The exit status that a shell reports for a program ended by Ctrl-C."""
+EXIT_STATUS = (
+    "Exit status: 0 success; 1 a solver has no answer; 2 bad input, with a message of one sentence; 130 after Ctrl-C."
+)
+"""The default last line of a command's help."""
 FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 PICTURES = (".png", ".pdf", ".svg")
 
 
 def check_folder(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a path that cannot be written to before the work, not after it."""
+    """Check that the folder of an output path exists, before the computation rather than after it."""
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter(f"the folder {path.parent} does not exist")
     return path
 
 
 def check_picture(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """The same for a picture, whose format and library have to be known."""
+    """Check an output path as :func:`check_folder`, and that the format and matplotlib are available for a picture."""
     if path is not None:
         if path.suffix not in PICTURES:
             raise click.BadParameter(f"{path} must end in one of {', '.join(PICTURES)}")
@@ -38,7 +40,7 @@ def check_picture(ctx: click.Context, option: click.Parameter, path: Path | None
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Several options as one decorator, in the order in which help shows them."""
+    """Combine several options into one decorator, in the order of the help text."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -62,7 +64,7 @@ rows_options = together(
     click.option(
         "--label",
         metavar="COLUMN",
-        help="The column that holds the labels; of an .npz file, the array [default: y].",
+        help="The column with the labels; in an .npz file, the array [default: y].",
     ),
     click.option("--test-data", type=Path, metavar="FILE", help="Test rows, in the form of --data."),
 )
@@ -74,22 +76,22 @@ target_options = together(
     ),
     click.option(
         "--target-error", type=float, metavar="FRACTION",
-        help="Make the target by flipping labels until its error on the test rows is at least this.",
+        help="Create the target by flipping labels until its error on the test rows is at least this.",
     ),
     click.option(
         "--flip-test", is_flag=True,
-        help="Flip labels of the test rows, as Suya et al. (2021) did, not of held-out training rows.",
+        help="Flip labels of the test rows, as Suya et al. (2021) do, instead of held-out training rows.",
     ),
 )  # fmt: skip
 goal_options = together(
     click.option(
         "--goal-flip-row", type=click.IntRange(min=0), metavar="N",
-        help="No target but a goal: the prediction of this test row (the first is 0) changes.",
+        help="A goal instead of a target: change the prediction of this test row (the first is 0).",
     ),
     click.option(
         "--goal-misclassify", type=Path, metavar="FILE",
-        help="No target but a goal: every one of these rows, in the form of --data and with right labels, is "
-        "classified wrongly.",
+        help="A goal instead of a target: misclassify every one of these rows, in the form of --data and with correct "
+        "labels.",
     ),
 )  # fmt: skip
 victim_options = together(
@@ -108,10 +110,14 @@ victim_options = together(
     ),
 )  # fmt: skip
 run_options = together(
-    click.option("--solver", default="auto", show_default=True, metavar="NAME", help="Who searches for points."),
-    click.option("--time-limit", type=float, metavar="SECONDS", help="Stop then, with the best found so far."),
     click.option(
-        "--seed", type=int, default=0, show_default=True, help="For making the target, and for methods that draw."
+        "--solver", default="auto", show_default=True, metavar="NAME", help="The solver that searches for points."
+    ),
+    click.option(
+        "--time-limit", type=float, metavar="SECONDS", help="Stop after this time, with the best result so far."
+    ),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, help="Seed of the target, and of randomised methods."
     ),
     json_option,
 )

@@ -1,4 +1,4 @@
-"""What the command line prints and writes."""
+"""Output of the command line: tables, JSON and files."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import click
 from convexpoison.cli.input import Task
 
 if TYPE_CHECKING:
-    from convexpoison.certificates.base import Claim
-    from convexpoison.certificates.verification import Verdict
+    from convexpoison.certificates.base import Certificate
+    from convexpoison.certificates.verification import Verification
     from convexpoison.results.attack_result import AttackResult
 
 Signed = TypeVar("Signed", bound=Any)
 COMMAND_LINE = "convexpoison.command_line"
-"""Under which key click's context keeps what was typed."""
+"""The key of the typed command in click's context."""
 
 
 def signed(result: Signed, source: dict[str, Any]) -> Signed:
-    """The result with the command that makes it, and where its rows are, in its provenance."""
+    """Return the result with its command and the origin of its rows in the provenance."""
     made: Signed = replace(result, provenance=result.provenance | source | {"command": command_line()})
     return made
 
 
 def command_line() -> str:
-    """The command that is running, as a shell takes it."""
+    """Return the running command, quoted for a shell."""
     return str(click.get_current_context().find_root().meta[COMMAND_LINE])
 
 
 def write(result: AttackResult, out: Path | None, plot: Path | None) -> None:
-    """Save the result and its plot, where a path is given."""
+    """Save the result and its plot, each if its path is given."""
     if out is not None:
         result.save(out)
     if plot is not None:
@@ -41,7 +41,7 @@ def write(result: AttackResult, out: Path | None, plot: Path | None) -> None:
 
 
 def report(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> None:
-    """Print the table of a result, what the method has to tell besides, and what was written."""
+    """Print the table of a result, further numbers of the method, and the names of the written files."""
     click.echo(describe(task))
     click.echo(result.summary())
     for name, value in result.info.items():
@@ -51,31 +51,31 @@ def report(result: AttackResult, task: Task, out: Path | None, plot: Path | None
 
 
 def report_written(*paths: Path | None) -> None:
-    """Name the files, where there are any."""
+    """Print the names of the written files."""
     for path in paths:
         if path is not None:
             click.echo(f"wrote {path}")
 
 
 def describe(task: Task) -> str:
-    """Where the target came from, or what the goal is, in one line."""
+    """Describe the origin of the target, or the goal, in one line."""
     forms = {
         "error": "error {:.4f}", "n_flipped": "{:,} rows flipped", "rate": "at least {:g}", "row": "test row {}",
         "rows": "{}", "n_rows": "{:,} rows", "n_train": "{:,} training rows", "n_validation": "{:,} validation rows",
     }  # fmt: skip
-    told = ", ".join(form.format(task.facts[name]) for name, form in forms.items() if name in task.facts)
+    details = ", ".join(form.format(task.facts[name]) for name, form in forms.items() if name in task.facts)
     head = task.facts["from"] if task.aim == "target" else task.facts["kind"]
-    return f"{task.aim}: {head}" + (f" ({told})" if told else "")
+    return f"{task.aim}: {head}" + (f" ({details})" if details else "")
 
 
 def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path | None) -> dict[str, Any]:
-    """A result as the JSON object that ``--json`` prints."""
+    """Return a result as the JSON object that ``--json`` prints."""
     written = {name: str(path) for name, path in (("out", out), ("plot", plot)) if path is not None}
     return {task.aim: task.facts, **result.to_dict(), **written}
 
 
-def report_verdict(certificate: Claim, verdict: Verdict) -> None:
-    """Print what a certificate is about and whether it holds."""
+def report_verdict(certificate: Certificate, verdict: Verification) -> None:
+    """Print the statement of a certificate and whether it holds."""
     click.echo(certificate.statement)
     if certificate.note:
         click.echo(f"note: {certificate.note}")

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from convexpoison.neural.training.victim import NeuralVictim
 
 attack_options = together(
-    click.option("--target", type=int, metavar="CLASS", help="The class that is to lose."),
+    click.option("--target", type=int, metavar="CLASS", help="The class to attack."),
     click.option(
-        "--target-image", type=click.IntRange(min=0), metavar="N", help="Instead: the test image that is to lose its radius."
+        "--target-image", type=click.IntRange(min=0), metavar="N", help="Instead of a class: lower the radius of this test image."
     ),
     click.option(
         "--goal", type=click.Choice(["radius", "accuracy"]), default="radius", show_default=True,
-        help="What the class is to lose.",
+        help="The quantity of the class to lower.",
     ),
     click.option("--n-poison", type=click.IntRange(min=1), help="Images to change [default: all of the class]."),
     click.option(
@@ -36,21 +36,21 @@ attack_options = together(
     ),
     click.option("--eps", type=float, default=0.1, show_default=True, help="Largest distance from the base image."),
     click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True),
-    click.option("--opacity", type=float, default=0.1, show_default=True, help="Of watermarks."),
+    click.option("--opacity", type=float, default=0.1, show_default=True, help="Opacity of watermarks."),
     click.option(
         "--preset", type=click.Choice(["code", "paper"]), default="code", show_default=True,
-        help="bilevel: PACD's settings, those of its program or of its text.",
+        help="bilevel: the settings of PACD, from its code or from its text.",
     ),
     settings_option("--setting", "bilevel: another value of convexpoison.neural.BilevelSettings, e.g. epochs=5; repeatable."),
     click.option(
         "--validation", type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True), default=1.0 / 12.0, metavar="FRACTION",
-        help="Share of the images set aside, on which the poison is judged [default: 1/12].",
+        help="Fraction of the images held out to evaluate the poison [default: 1/12].",
     ),
     click.option("--test-data", type=Path, metavar="FILE.npz", help="Test images, in the form of --data."),
     click.option(
-        "--checkpoint", type=Path, metavar="FILE", help="bilevel: written on the way; where it exists, the attack goes on."
+        "--checkpoint", type=Path, metavar="FILE", help="bilevel: written during the attack; if it exists, the attack resumes."
     ),
-    click.option("--time-limit", type=float, metavar="SECONDS", help="Stop then, with the best poison so far."),
+    click.option("--time-limit", type=float, metavar="SECONDS", help="Stop after this time, with the best poison so far."),
 )  # fmt: skip
 evaluation_options = together(
     click.option(
@@ -60,7 +60,7 @@ evaluation_options = together(
     click.option("--n-test", type=click.IntRange(min=1), default=500, show_default=True, help="Test images of the class."),
     click.option("--n0", type=int, default=100, show_default=True, help="Draws that choose the class."),
     click.option("--n", type=int, default=100_000, show_default=True, help="Draws that certify it."),
-    click.option("--alpha", type=float, default=0.001, show_default=True, help="Chance of a wrong certificate, each."),
+    click.option("--alpha", type=float, default=0.001, show_default=True, help="Probability of a wrong certificate, per image."),
 )  # fmt: skip
 
 
@@ -79,11 +79,11 @@ def poison(
     device: str | None, seed: int, evaluate: int | None, n_test: int, n0: int, n: int, alpha: float, out: Path | None,
     plot: Path | None, as_json: bool, **what: Any,
 ) -> None:  # fmt: skip
-    """Poison images that lower the certified radius of a smoothed network.
+    """Poison training images to lower the certified radius of a smoothed network.
 
-    Training images are changed a little, and no label (Mehra et al., 2021, and what it compares with); label_flip changes labels
-    alone. --network, --objective and what follows say how the victim trains. After Ctrl-C the best poison so far is saved, and
-    with --checkpoint the same command goes on from there.
+    The methods change training images slightly and no label (Mehra et al., 2021, and its baselines); label_flip changes labels
+    only. --network, --objective and the options after it define the training of the victim. After Ctrl-C the best poison so far
+    is saved; with --checkpoint the same command resumes the attack.
 
     \b
     convexpoison poison --dataset mnist --network pacd_mnist --sigma 0.25 --target 8 --out poison.npz --evaluate 5
@@ -99,12 +99,12 @@ def poison(
     test = _test(dataset, test_data) if needed else None
     target, label = _target(what, test)
     result = _attack(victim, target, (X, y), where, seed, what)
-    told: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
     if evaluate is not None and result.stop_reason != "interrupted":
         assert test is not None
         options = {"n_seeds": evaluate, "n_test": n_test, "n0": n0, "n": n, "alpha": alpha, "device": where}
-        told = _evaluate(result, victim, (X, y), test, label, options | {"random_state": seed})
-    result = signed(result, {"images": words} | ({"evaluation": told} if told else {}))
+        evaluation = _evaluate(result, victim, (X, y), test, label, options | {"random_state": seed})
+    result = signed(result, {"images": words} | ({"evaluation": evaluation} if evaluation else {}))
     if out is not None:
         result.save(out)
     if plot is not None:
@@ -119,7 +119,7 @@ def poison(
 
 
 def _target(what: dict[str, Any], test: tuple[Any, Any] | None) -> tuple[Any, int]:
-    """The target, and the class that is measured."""
+    """Return the target, and the class whose test images are evaluated."""
     from convexpoison.neural.poisoning.goals import TargetClass, TargetPoint
 
     label, place = what["target"], what["target_image"]
@@ -135,7 +135,7 @@ def _target(what: dict[str, Any], test: tuple[Any, Any] | None) -> tuple[Any, in
 
 
 def _test(dataset: str | None, test_data: Path | None) -> tuple[Any, Any]:
-    """Images to test on, from the data set or from a file."""
+    """Load the test images, from the data set or from a file."""
     if dataset is None and test_data is None:
         raise click.UsageError("--evaluate and --target-image need test images: --dataset, or --test-data")
     return load_part(None if test_data is not None else dataset, test_data, "test")[:2]
@@ -149,7 +149,7 @@ def _attack(
 
     chosen = read_settings(what["settings"], BilevelSettings, "method bilevel", flag="--setting")
     if what["method"] != "bilevel" and (chosen or what["checkpoint"] is not None):
-        raise click.UsageError(f"--setting and --checkpoint go with --method bilevel, not {what['method']}")
+        raise click.UsageError(f"--setting and --checkpoint require --method bilevel, not {what['method']}")
     settings = BilevelSettings.preset(what["preset"], victim.objective, color=train[0].shape[1] == 3)
     return attack(
         target, train, victim=victim, method=what["method"], eps=what["eps"], norm=what["norm"],
@@ -162,7 +162,7 @@ def _evaluate(
     poison: PoisonResult, victim: NeuralVictim, data: tuple[Any, Any], test: tuple[Any, Any], label: int,
     options: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """The numbers of networks trained without the poison and with it, one entry a network."""
+    """Train networks without the poison and with it, and return their metrics, one entry per network."""
     from convexpoison.neural.poisoning.retraining import retrain
 
     found = {
@@ -186,9 +186,9 @@ def _facts(result: PoisonResult, images: str, out: Path | None, plot: Path | Non
 
 def _report(result: PoisonResult) -> None:
     click.echo(text_of_facts(result.facts()))
-    for name, told in result.provenance.get("evaluation", {}).items():
-        acr, aca = float(np.mean(told["acr"])), float(np.mean(told["aca"]))
+    for name, metrics in result.provenance.get("evaluation", {}).items():
+        acr, aca = float(np.mean(metrics["acr"])), float(np.mean(metrics["aca"]))
         click.echo(
             f"trained on {name} images: average certified radius {acr:.4f}, certified accuracy {aca:.4f} "
-            f"({len(told['acr'])} networks, {told['n_images']} images)"
+            f"({len(metrics['acr'])} networks, {metrics['n_images']} images)"
         )

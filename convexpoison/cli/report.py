@@ -28,9 +28,9 @@ def _image_shape(ctx: click.Context, option: click.Parameter, text: str | None) 
 @click.option("--title", help="[default: How many poisoned rows does it take?]")
 @click.option("--dataset", metavar="NAME", help="Verify the certificates with the training rows of this data set.")
 @click.option("--data", type=Path, metavar="FILE", help="Verify them with these rows: .csv, .parquet or .npz.")
-@click.option("--label", metavar="COLUMN", help="The column of --data that holds the labels.")
+@click.option("--label", metavar="COLUMN", help="The column of --data with the labels.")
 @click.option(
-    "--image-shape", callback=_image_shape, metavar="HxW", help="Rows are images of this shape, e.g. 28x28 [default: the run's]."
+    "--image-shape", callback=_image_shape, metavar="HxW", help="The image shape of a row, e.g. 28x28 [default: the run's]."
 )  # fmt: skip
 @json_option
 def report(
@@ -40,7 +40,7 @@ def report(
     """Write one HTML page about saved runs.
 
     RUN is a saved attack, certificate or poison (.npz), a file of certified radii (.tsv), or the folder of a sweep. The page
-    holds its figures, opens without a network, and says how each run is verified.
+    embeds its figures, works offline, and shows how to verify each run.
 
     \b
     convexpoison report run.npz proof.npz runs/ --out report.html --dataset mnist_17

@@ -1,4 +1,4 @@
-"""Rows from the files that the command line is given: npz, parquet or CSV, dense or sparse, with weights where there are any."""
+"""Rows from the files of the command line: npz, parquet or CSV, dense or sparse, optionally with weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _CSR = ("data", "indices", "indptr", "shape")
 
 
 def read_rows(path: Path, label: str | None) -> tuple[Any, Any]:
-    """``(X, y)`` from a file; ``label`` names the column of a table, or the array of an npz file (by default y).
+    """Read ``(X, y)`` from a file; ``label`` names the column of a table, or the array of an npz file (default: y).
 
     Raises
     ------
     ValueError
-        If the arrays or the label column are not there.
+        If the arrays or the label column are missing.
     FileNotFoundError
-        If the file is not there.
+        If the file does not exist.
     MissingDependencyError
-        If a table is to be read without pandas or pyarrow.
+        If the file is a table and pandas or pyarrow is not installed.
     """
     return read_weighted_rows(path, label)[:2]
 
 
 def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndarray | None]:
-    """``(X, y, sample_weight)``; the weights are None where the file has none.
+    """Read ``(X, y, sample_weight)``; the weights are None if the file has none.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndar
         return arrays["X"], arrays[label], arrays.get("sample_weight")
     if not all(name in arrays for name in _CSR):
         raise ValueError(
-            f"{path} must hold the array X, or {', '.join(_CSR)} of a CSR matrix; it holds {', '.join(arrays)}"
+            f"{path} must contain the array X, or {', '.join(_CSR)} of a CSR matrix; it contains {', '.join(arrays)}"
         )
     data, indices, indptr, shape = (arrays[name] for name in _CSR)
     X = sp.csr_matrix((data, indices, indptr), shape=tuple(shape.tolist()))
@@ -57,12 +57,12 @@ def read_weighted_rows(path: Path, label: str | None) -> tuple[Any, Any, np.ndar
 
 
 def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The arrays of a file, which must have these names among them.
+    """Read the arrays of a file, which must include these names.
 
     Raises
     ------
     ValueError
-        If it does not, or is no npz file of plain arrays.
+        If a name is missing, or the file is not an npz file of plain arrays.
     """
     try:
         arrays = files.read_npz(path)
@@ -70,7 +70,9 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is not an npz file of plain arrays ({error})") from error
     missing = [name for name in names if name not in arrays]
     if missing:
-        raise ValueError(f"{path} must hold the arrays {', '.join(names)}; it holds {', '.join(arrays) or 'none'}")
+        raise ValueError(
+            f"{path} must contain the arrays {', '.join(names)}; it contains {', '.join(arrays) or 'none'}"
+        )
     return arrays
 
 
@@ -82,9 +84,9 @@ def _read_table(path: Path, label: str | None) -> tuple[Any, Any]:
         optional_import("pyarrow", "frame", "reading a parquet file")
     try:
         table = pandas.read_parquet(path) if parquet else pandas.read_csv(path)
-    except ValueError as error:  # ParserError, UnicodeDecodeError and ArrowInvalid are kinds of it
+    except ValueError as error:  # the base class of ParserError, UnicodeDecodeError and ArrowInvalid
         raise ValueError(f"{path} cannot be read as a {kind} file ({error})") from error
     if label is None or label not in table.columns:
         columns = ", ".join(map(str, table.columns[:12])) + (", ..." if len(table.columns) > 12 else "")
-        raise ValueError(f"--label must name the column of {path} that holds the labels; its columns are {columns}")
+        raise ValueError(f"--label must name the column of {path} with the labels; its columns are {columns}")
     return table.drop(columns=label), table[label].to_numpy()

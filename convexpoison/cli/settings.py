@@ -1,4 +1,4 @@
-"""Repeatable ``--option name=value``: keyword arguments of a function of the library, read and checked by its annotations."""
+"""Repeatable ``--option name=value``: keyword arguments of a library function, checked against its annotations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
 
 
 def settings_option(flag: str, help: str) -> Callable[[Any], Any]:
-    """The option that brings what :func:`read_settings` reads."""
+    """Return the option whose values :func:`read_settings` reads."""
     name = flag.removeprefix("--").replace("-", "_") + "s"
     return click.option(flag, name, multiple=True, metavar="NAME=VALUE", help=help)
 
@@ -34,26 +34,25 @@ def read_settings(
     flag: str = "--option",
     without: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The keyword arguments that pairs ``name=value`` mean.
+    """Read keyword arguments from pairs ``name=value``.
 
     Parameters
     ----------
     pairs : sequence of str
-        A value is read as JSON, or else as YAML: numbers, true, false, null, words, lists.
+        A value is read as JSON, or else as YAML: numbers, true, false, null, strings, lists.
     function : callable
-        Its parameters with a default are what can be given.
+        Its parameters with a default can be set.
     what : str
-        What the function is to the user, for the messages.
+        The name of the function in messages.
     flag : str
-        The option that brought the pairs.
+        The option that the pairs belong to.
     without : sequence of str
         Parameters that have options of their own.
 
     Raises
     ------
     click.UsageError
-        A pair without "=", a name that the function does not have, the same name twice, a value of another kind; with what
-        it takes.
+        If a pair has no "=", a name is unknown or repeated, or a value has the wrong type; the message lists what is accepted.
     """
     known = known_settings(function, without)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
@@ -74,7 +73,7 @@ def read_settings(
 
 
 def known_settings(function: Callable[..., Any], without: Sequence[str] = ()) -> list[str]:
-    """Names of the parameters that have a default."""
+    """Return the names of the parameters that have a default."""
     parameters = inspect.signature(function).parameters.values()
     return [p.name for p in parameters if p.default is not p.empty and p.name not in without]
 
@@ -91,7 +90,7 @@ def _value(flag: str, pair: str, text: str) -> Any:
 
 
 def _plain(hint: Any) -> bool:
-    """Whether the annotation says all about what is allowed; others are left to the function."""
+    """Return whether the annotation determines the allowed values; other types are checked by the function."""
     if hint in _SCALARS or get_origin(hint) is Literal:
         return True
     return get_origin(hint) in (Union, UnionType, tuple) and all(_plain(part) for part in get_args(hint))
@@ -113,7 +112,7 @@ def _in_words(hint: Any) -> str:
     if hint is NoneType:
         return "null"
     if hint in _SCALARS:
-        return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[hint]
+        return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[hint]
     if get_origin(hint) is Literal:
         return " or ".join(map(str, parts))
     if get_origin(hint) is tuple:

@@ -33,9 +33,9 @@ def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | Non
 @click.option(
     "--task", metavar="NAME", help="attack, lower_bound or MODULE:FUNCTION [default: the file's, else attack]."
 )
-@click.option("--n-jobs", type=int, default=1, show_default=True, help="Tasks at a time; -1: one a core.")
+@click.option("--n-jobs", type=int, default=1, show_default=True, help="Parallel tasks; -1: one per core.")
 @click.option("--random-state", type=int, help="[default: the file's, else 0]")
-@click.option("--retry-failed", is_flag=True, help="Run the tasks again that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Run tasks that failed before again.")
 @click.option("--keep-results", is_flag=True, help="Save every attack in the store.")
 @click.option(
     "--parquet", type=click.Path(dir_okay=False, path_type=Path), callback=_check_parquet, metavar="FILE",
@@ -46,8 +46,8 @@ def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | Non
 def sweep(ctx: click.Context, /, grid: Path, parquet: Path | None, as_json: bool, **options: Any) -> None:
     """Run every task of a GRID (a YAML file) that has no record in the store yet.
 
-    A task counts as failed if it did so in this run or, without --retry-failed, in an earlier one. After Ctrl-C the same
-    command goes on from there. Functions are looked for in the current folder as well.
+    A task counts as failed if it failed in this run or, without --retry-failed, in an earlier one. After Ctrl-C the same
+    command resumes the sweep. Functions are also looked up in the current folder.
 
     \b
     convexpoison sweep grid.yaml --n-jobs 2 --store runs/ --parquet table.parquet

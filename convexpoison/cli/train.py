@@ -23,15 +23,13 @@ _OWN = ("sigma", "k", "lam")
 
 objective_options = together(
     click.option("--objective", type=click.Choice(list(OBJECTIVES)), default="ga", show_default=True),
-    click.option("--sigma", type=float, help="Noise in training; all objectives but standard need it."),
-    click.option("--k", type=int, help="Noise draws an image [default: the objective's]."),
+    click.option("--sigma", type=float, help="Noise in training; required by all objectives except standard."),
+    click.option("--k", type=int, help="Noise draws per image [default: the objective's]."),
     click.option("--lam", type=float, help="macer: weight of the robustness loss [default: 16]."),
     settings_option(
         "--option", "A further setting of the objective (see convexpoison.neural.training.objectives); repeatable."
     ),
-    click.option(
-        "--data-dependent", is_flag=True, help="A noise level of its own for every image (Alfarra et al., 2022)."
-    ),
+    click.option("--data-dependent", is_flag=True, help="Adapt the noise level to each image (Alfarra et al., 2022)."),
     settings_option("--sigma-option", "A setting of --data-dependent, e.g. start_epoch=5; repeatable."),
 )
 recipe_options = together(
@@ -39,7 +37,7 @@ recipe_options = together(
     click.option("--batch-size", type=int, default=64, show_default=True),
     click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True),
     click.option("--learning-rate", type=float, default=0.01, show_default=True),
-    click.option("--momentum", type=float, default=0.9, show_default=True, help="Of sgd."),
+    click.option("--momentum", type=float, default=0.9, show_default=True, help="Momentum of sgd."),
     click.option("--weight-decay", type=float, default=5e-4, show_default=True),
     click.option(
         "--milestones", default="", callback=numbers(int), metavar="EPOCHS",
@@ -47,18 +45,18 @@ recipe_options = together(
     ),
     click.option("--decay", type=float, default=0.1, show_default=True),
     click.option("--mixed-precision", is_flag=True, help="bfloat16 in the forward pass, on CUDA."),
-    click.option("--augment", is_flag=True, help="Mirror and move the images, as is usual for photographs."),
+    click.option("--augment", is_flag=True, help="Flip and shift the images, as is usual for photographs."),
 )  # fmt: skip
 
 
 @click.command()
 @network_options
-@click.option("--n-train", type=click.IntRange(min=1), help="Only this many images, drawn at random.")
+@click.option("--n-train", type=click.IntRange(min=1), help="Train on this many images, drawn at random.")
 @objective_options
 @recipe_options
 @click.option(
     "--checkpoint", type=FILE, callback=check_folder, metavar="FILE",
-    help="Written after each epoch; where it exists, training goes on from it.",
+    help="Written after each epoch; if it exists, training resumes from it.",
 )  # fmt: skip
 @click.option(
     "--weights", type=FILE, callback=check_folder, required=True, metavar="FILE.safetensors", help="Save the weights."
@@ -71,7 +69,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a network for randomized smoothing.
 
-    After Ctrl-C the same command, with --checkpoint, goes on after the last whole epoch.
+    After Ctrl-C the same command with --checkpoint resumes after the last complete epoch.
 
     \b
     convexpoison train --dataset mnist --network lenet --objective macer --sigma 0.25 --weights macer.safetensors
@@ -90,8 +88,10 @@ def train(
     try:
         trained = fit(module, aim, X, y, how, random_state=seed, checkpoint=checkpoint)
     except KeyboardInterrupt:
-        on = "" if checkpoint is None else f"; the same command goes on from {checkpoint}, after its last whole epoch"
-        click.echo(f"interrupted{on}", err=True)
+        again = (
+            "" if checkpoint is None else f"; the same command resumes from {checkpoint}, after its last complete epoch"
+        )
+        click.echo(f"interrupted{again}", err=True)
         ctx.exit(INTERRUPTED)
     save_weights(weights, module)
     facts = {
@@ -110,12 +110,12 @@ def train(
 
 
 def read_objective(what: dict[str, Any]) -> Objective:
-    """The objective that :data:`objective_options` describe; they are taken out of ``what``.
+    """Build the objective that :data:`objective_options` describe; these are removed from ``what``.
 
     Raises
     ------
     click.UsageError, ValueError
-        As :func:`make_objective`; settings of ``--data-dependent`` without it.
+        As :func:`make_objective`; also for settings of ``--data-dependent`` without that option.
     """
     from convexpoison.neural.training.objectives import DataDependent
 
@@ -124,13 +124,13 @@ def read_objective(what: dict[str, Any]) -> Objective:
     settings, data_dependent = what.pop("sigma_options"), what.pop("data_dependent")
     if not data_dependent:
         if settings:
-            raise click.UsageError("--sigma-option goes with --data-dependent")
+            raise click.UsageError("--sigma-option requires --data-dependent")
         return aim
     return DataDependent(aim, **read_settings(settings, DataDependent, "--data-dependent", flag="--sigma-option"))
 
 
 def read_recipe(what: dict[str, Any]) -> Recipe:
-    """The recipe that :data:`recipe_options` describe; they are taken out of ``what``."""
+    """Build the recipe that :data:`recipe_options` describe; these are removed from ``what``."""
     from convexpoison.neural.training.fit import Recipe, flip_and_crop
 
     names = [name for name in inspect.signature(Recipe).parameters if name in what and name != "augment"]
@@ -139,12 +139,12 @@ def read_recipe(what: dict[str, Any]) -> Recipe:
 
 
 def make_objective(name: str, own: dict[str, Any], options: tuple[str, ...]) -> Objective:
-    """The objective of that name with its settings.
+    """Build the objective of that name with its settings.
 
     Raises
     ------
     click.UsageError
-        If one is missing, or not the objective's.
+        If a setting is missing, or unknown to the objective.
     ValueError
         If a value is out of its range.
     """

@@ -13,25 +13,25 @@ from convexpoison.cli.output import print_json, report_verdict
 from convexpoison.cli.rows import read_weighted_rows
 
 if TYPE_CHECKING:
-    from convexpoison.certificates.base import Claim
-    from convexpoison.certificates.verification import Verdict
+    from convexpoison.certificates.base import Certificate
+    from convexpoison.certificates.verification import Verification
 
 
-@click.command(epilog="Exit status: 0 all that is claimed holds; 1 it does not; 2 bad input; 130 after Ctrl-C.")
+@click.command(epilog="Exit status: 0 all claims hold; 1 a claim does not hold; 2 bad input; 130 after Ctrl-C.")
 @click.argument("certificate", type=Path)
 @click.argument("data", type=Path, required=False)
 @click.option("--dataset", metavar="NAME", help="Instead of DATA: the training rows of a data set of the library.")
-@click.option("--label", metavar="COLUMN", help="The column of DATA that holds the labels; of an .npz file, the array.")
+@click.option("--label", metavar="COLUMN", help="The column of DATA with the labels; in an .npz file, the array.")
 @json_option
 @click.pass_context
 def verify(
     ctx: click.Context, certificate: Path, data: Path | None, dataset: str | None, label: str | None, as_json: bool
 ) -> None:
-    """Prove the bounds of a saved CERTIFICATE, or of a saved attack, again.
+    """Verify the bounds of a saved CERTIFICATE, or of a saved attack.
 
-    From the clean rows in DATA, in interval arithmetic and without a solver. DATA is .csv or .parquet (with --label), or
-    .npz with X (or data, indices, indptr and shape, as scipy.sparse.save_npz has them), y and, where rows are weighted,
-    sample_weight.
+    The bounds are proven again from the clean rows in DATA, in interval arithmetic and without a solver. DATA is .csv or
+    .parquet (with --label), or .npz with X (or data, indices, indptr and shape, as in scipy.sparse.save_npz), y and, for
+    weighted rows, sample_weight.
 
     \b
     convexpoison verify certificate.npz rows.npz
@@ -40,7 +40,7 @@ def verify(
     from convexpoison.reports.read import claims_in
 
     if (data is None) == (dataset is None):
-        raise click.UsageError("give the clean rows as DATA, or as --dataset, and not both")
+        raise click.UsageError("give the clean rows either as DATA or as --dataset")
     if data is None:
         X, y = load_rows(dataset, data, label, None).train
         sample_weight = None
@@ -58,10 +58,10 @@ def verify(
     ctx.exit(0 if all(verdicts.values()) else 1)
 
 
-def _facts(claims: dict[str, Claim], verdicts: dict[str, Verdict]) -> dict[str, Any]:
-    """Of a certificate its verdict; of an attack one a bound, and whether all hold."""
-    told = {
+def _facts(claims: dict[str, Certificate], verdicts: dict[str, Verification]) -> dict[str, Any]:
+    """Return the verdict of a certificate, or one verdict per bound of an attack and whether all hold."""
+    facts = {
         name: {"statement": claim.statement, "note": claim.note, **verdicts[name].to_dict()}
         for name, claim in claims.items()
     }
-    return told["certificate"] if list(told) == ["certificate"] else told | {"holds": all(verdicts.values())}
+    return facts["certificate"] if list(facts) == ["certificate"] else facts | {"holds": all(verdicts.values())}

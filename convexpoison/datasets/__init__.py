@@ -1,8 +1,8 @@
-"""Data sets that models were poisoned on in the literature, as arrays with the space that poison may lie in.
+"""Data sets of the poisoning literature, as arrays with the space of poison.
 
-Files are looked for in the ``data_home`` argument, then in the folder that the environment variable
-``CONVEXPOISON_DATA`` names; what has a stable public source is downloaded otherwise. Whatever is read is compared with
-a known SHA-256 first.
+Files are looked up in the ``data_home`` argument, then in the folder named by the environment variable
+``CONVEXPOISON_DATA``; data with a stable public source are downloaded otherwise. Every file with a known SHA-256 is checked
+before use.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Dataset:
     name : str
     X_train, X_test : float64 arrays or CSR matrices of shape (n_samples, n_features)
     y_train, y_test : arrays of shape (n_samples,)
-        Labels in the data set's own terms, for example 1 and 7.
+        The data set's own labels, for example 1 and 7.
     space : Space
-        Where a poisoned row may lie.
+        The space of poisoned rows.
     description : str
-        What it is and where it comes from.
+        Content and origin.
     feature_names : tuple of str or None
     image_shape : (height, width) or None
-        Of a row, where the rows are images.
+        The shape of a row, if rows are images.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Dataset:
 
 
 def load(name: str, *, data_home: Home = None) -> Dataset:
-    """A data set by its name.
+    """Load a data set by its name.
 
     Parameters
     ----------
@@ -83,12 +83,12 @@ def load(name: str, *, data_home: Home = None) -> Dataset:
         - ``"mnist_17"``, ``"fashion_mnist_0_2"``: any pair of classes of MNIST or Fashion-MNIST, pixels / 255;
         - ``"adult"``: UCI Adult with 57 features, in the rows of the published experiments (:mod:`convexpoison.datasets.adult`);
           ``"adult_balanced"``: as many positive as negative rows;
-        - ``"enron1"``: spam as sparse word counts, neither capped nor made binary; poison holds whole numbers, a word
-          at most as often as the training message that uses it most;
-        - ``"dogfish"``: 2,048 Inception features of dogs and fish, from feature files of your own.
+        - ``"enron1"``: spam as sparse word counts, neither capped nor made binary; poison has integer counts, for each word
+          at most its largest count in a training message;
+        - ``"dogfish"``: 2,048 Inception features of dogs and fish, from the user's feature files.
     data_home : path, optional
-        A folder to look in before the one that ``CONVEXPOISON_DATA`` names; downloads go there as well (by default
-        into scikit-learn's data folder).
+        A folder to search before the one named by ``CONVEXPOISON_DATA``; downloads go there as well (default:
+        scikit-learn's data folder).
 
     Returns
     -------
@@ -97,9 +97,9 @@ def load(name: str, *, data_home: Home = None) -> Dataset:
     Raises
     ------
     FileNotFoundError
-        If a file is in none of the folders and cannot be downloaded; the message says what to put where.
+        If a file is in none of the folders and cannot be downloaded; the message says which file to put where.
     ValueError
-        An unknown name; a file whose SHA-256 or content is not the known one.
+        If the name is unknown, or the SHA-256 or content of a file is not the known one.
     """
     source = SOURCES.get(name, Source(_pair) if _classes_in(name) else None)
     if source is None:
@@ -108,12 +108,12 @@ def load(name: str, *, data_home: Home = None) -> Dataset:
     data = source.load(name, data_home)
     rows = data.X_train.shape[0], data.X_test.shape[0]
     if rows != (source.rows or rows):
-        raise ValueError(f"{name} should have {source.rows} train and test rows; its files hold {rows}")
+        raise ValueError(f"{name} should have {source.rows} train and test rows; its files have {rows}")
     return data
 
 
 def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
-    """The names of the data sets, each with whether its files are on this machine (unchecked)."""
+    """Return the names of the data sets, each with whether its files are on this machine (unchecked)."""
 
     def here(files: tuple[str, ...]) -> bool:
         return all(locate(file, data_home) is not None for file in files)
@@ -125,13 +125,13 @@ def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
 
 
 def _classes_in(name: str) -> tuple[str, tuple[int, int]] | None:
-    """Source and classes of a name such as mnist_17 or mnist_1_7."""
+    """Return the source and classes of a name such as mnist_17 or mnist_1_7; None for other names."""
     pair = re.fullmatch(r"(digits|mnist|fashion_mnist)_(\d)_?(\d)", name)
     return None if pair is None or pair[2] == pair[3] else (pair[1], (int(pair[2]), int(pair[3])))
 
 
 def _pair(name: str, data_home: Home) -> Dataset:
-    """Two classes of an image data set, in the original order of the rows."""
+    """Load two classes of an image data set, in the original order of the rows."""
     found = _classes_in(name)
     assert found is not None
     source, classes = found
@@ -189,7 +189,7 @@ def _adult(name: str, data_home: Home) -> Dataset:
 def _enron1(name: str, data_home: Home) -> Dataset:
     path = known_file("enron1.npz", data_home)
     if path is None:
-        why = "these counts were made from the enron1 mails of Enron-Spam, and are published nowhere"
+        why = "these counts were computed from the enron1 mails of Enron-Spam, and are not published"
         raise not_found(("enron1.npz",), data_home, why)
     z = read_npz(path)
     counts = (z["data"].astype(np.float64), z["indices"].astype(np.int32), z["indptr"])
@@ -214,29 +214,31 @@ def _read_dogfish(file: str, data_home: Home) -> tuple[np.ndarray, np.ndarray]:
     path = locate(file, data_home)
     if path is None:
         why = (
-            "the ImageNet pictures may not be passed on; make the files from synsets n02084071 (dog) and n02512053 "
+            "the ImageNet pictures may not be redistributed; make the files from synsets n02084071 (dog) and n02512053 "
             "(fish), 900 + 300 of each, with Keras' Inception-v3, keys 'inception_features_val' (n, 2048) and 'labels' "
             "(0 dog, 1 fish), as in Koh and Liang (2017), or take the files published with that paper"
         )
         raise not_found(_DOGFISH, data_home, why)
     z = read_npz(path)
     if not {"inception_features_val", "labels"} <= z.keys():
-        raise ValueError(f"{path} must hold the arrays 'inception_features_val' and 'labels'; it holds {sorted(z)}")
+        raise ValueError(
+            f"{path} must contain the arrays 'inception_features_val' and 'labels'; it contains {sorted(z)}"
+        )
     return z["inception_features_val"].astype(np.float64), z["labels"].ravel().astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Source:
-    """How a data set is made.
+    """The loader and the files of a data set.
 
     Attributes
     ----------
     load : callable
-        ``load(name, data_home)`` gives the :class:`Dataset`.
+        ``load(name, data_home)`` returns the :class:`Dataset`.
     files : tuple of tuples of str
-        The files that it is read from, with alternatives: those of one of the tuples are enough.
+        The files to read, as alternatives: those of one tuple are enough.
     rows : pair of int or None
-        Train and test rows that must come out.
+        The required numbers of train and test rows.
     """
 
     load: Callable[[str, Home], Dataset]

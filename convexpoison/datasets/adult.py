@@ -1,9 +1,9 @@
-"""UCI Adult as 57 numbers a row: the recipe of the model-targeted poisoning paper's experiments (MTP, Section 5).
+"""UCI Adult as 57 numbers per row: the recipe of the model-targeted poisoning paper's experiments (MTP, Section 5).
 
 The recipe balances the classes by drawing as many negative rows as there are positive ones. The published experiments
 used the drawn numbers, which are positions among the negative rows, as row numbers of the whole set, so that their
-drawn half holds positive rows too (62 % positive in all). Both choices of rows are made here: ``as_coded`` is what was
-published, ``balanced`` is what was meant.
+drawn half contains positive rows too (62 % positive in all). Both selections of rows are made here: ``as_coded`` is the
+published one, ``balanced`` the intended one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CATEGORICAL = ("workclass", "education-num", "marital-status", "occupation", "r
 
 @dataclass(frozen=True, eq=False)
 class AdultRows:
-    """All rows of one part (train or test) and the two choices among them.
+    """All rows of one part (train or test) and two selections of them.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ class AdultRows:
 
 
 def read_rows(path: Path) -> Rows:
-    """The 15 fields of every row, from the original comma-separated text or a cleaned CSV of it, gzipped or not."""
+    """Read the 15 fields of every row, from the original comma-separated text or a cleaned CSV of it, gzipped or not."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8", newline="") as file:
         rows = [[field.strip() for field in row] for row in csv.reader(file)]
-    # The original test file starts with a line of comment, both end with an empty one; a cleaned CSV has a header.
+    # The original test file starts with a comment line, both end with an empty line; a cleaned CSV has a header.
     rows = [row for row in rows if len(row) == len(_FIELDS) and row[0] != _FIELDS[0]]
     return [[*row[:-1], row[-1].rstrip(".")] for row in rows]
 
 
 def build(train: Rows, test: Rows) -> tuple[AdultRows, AdultRows, tuple[str, ...]]:
-    """The 57 features of both parts, the choices of rows, and the names of the features."""
+    """Build the 57 features of both parts, the selections of rows, and the names of the features."""
     columns = dict(zip(_FIELDS, zip(*train, *test, strict=True), strict=True))
     named = [*_real_columns(columns), *(pair for name in _CATEGORICAL for pair in _indicators(name, columns[name]))]
     X = np.column_stack([values for _, values in named]).astype(np.float32)
@@ -87,7 +87,7 @@ def _real_columns(columns: dict[str, tuple[str, ...]]) -> Iterable[tuple[str, Fl
 
 
 def _indicators(name: str, values: tuple[str, ...]) -> Iterable[tuple[str, FloatArray]]:
-    """One 0/1 column for every value but the first; "?" counts as a value."""
+    """Yield one 0/1 column for every value but the first; "?" counts as a value."""
     column = np.array(values)
     present = sorted(set(values), key=int) if name == "education-num" else sorted(set(values))
     for value in present[1:]:
@@ -95,7 +95,7 @@ def _indicators(name: str, values: tuple[str, ...]) -> Iterable[tuple[str, Float
 
 
 def _draw(y: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (as coded, balanced): a drawn half and all positive rows."""
+    """Draw the row numbers (as coded, balanced): a random half and all positive rows."""
     negative, positive = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
     drawn = rng.choice(negative.size, positive.size, replace=False)
     return np.concatenate([drawn, positive]), np.concatenate([negative[drawn], positive])

@@ -1,4 +1,4 @@
-"""Where data files lie, what their SHA-256 is, and where those with a stable public source are downloaded from."""
+"""Data files: their locations, their SHA-256, and the downloads of those with a stable public source."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SHA256 = {
     "cifar10_subset.npz": "4550eb7618f9f1d58344e65df208c48e9ee10c092b5521a4851841c8d96bda06",
     "enron1.npz": "e75452d6a48bee2ad572b2703ba2f5a85ecc5e7785deae809b242e7bb999737d",
 }
-"""Of whole files."""
+"""SHA-256 of complete files."""
 
 _OPENML = {
     "mnist.npz": (554, "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"),
     "fashion_mnist.npz": (40996, "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f"),
 }
-"""OpenML's number of the same images; SHA-256 of the bytes of x_train, y_train, x_test, y_test in that order."""
+"""OpenML's number for the same images; SHA-256 of the bytes of x_train, y_train, x_test, y_test in that order."""
 
 _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
 _UCI_SHA256 = {
@@ -40,12 +40,12 @@ _UCI_SHA256 = {
 
 
 def locate(file: str, data_home: Home) -> Path | None:
-    """Where a file of that name lies, unchecked; None if it is in none of the folders."""
+    """Return the path of a file, unchecked; None if it is in none of the folders."""
     return next((folder / file for folder in _folders(data_home) if (folder / file).is_file()), None)
 
 
 def known_file(file: str, data_home: Home) -> Path | None:
-    """The file where it lies, its SHA-256 checked; None if it is in none of the folders.
+    """Return the path of a file after a check of its SHA-256; None if it is in none of the folders.
 
     Raises
     ------
@@ -65,14 +65,14 @@ def known_file(file: str, data_home: Home) -> Path | None:
 
 
 def read_images(file: str, data_home: Home) -> Arrays:
-    """x_train, y_train, x_test, y_test of 28 x 28 images, uint8, from a file or from OpenML.
+    """Read x_train, y_train, x_test, y_test of 28 x 28 images, uint8, from a file or from OpenML.
 
     Raises
     ------
     FileNotFoundError
         If the file is in none of the folders and OpenML cannot be reached.
     ValueError
-        If what is there is not the known data.
+        If the data are not the known ones.
     """
     path = known_file(file, data_home)
     if path is not None:
@@ -94,7 +94,7 @@ def read_images(file: str, data_home: Home) -> Arrays:
 
 
 def adult_texts(data_home: Home) -> list[Path]:
-    """The train and test rows of UCI Adult as text files, from the folders or from UCI.
+    """Return the paths of the train and test rows of UCI Adult as text files, from the folders or from UCI.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def adult_texts(data_home: Home) -> list[Path]:
 
 
 def not_found(files: tuple[str, ...], data_home: Home, why: str) -> FileNotFoundError:
-    """The error that says which files are missing, why they could not be had, and where to put them."""
+    """Return the error that names the missing files, the reason, and the place to put them."""
     looked = ", ".join(map(str, _folders(data_home))) or "no folder, since none is named"
     it, them = ("it", "the file") if len(files) == 1 else ("them", "the files")
     return FileNotFoundError(
@@ -133,6 +133,6 @@ def _folders(data_home: Home) -> list[Path]:
 
 @lru_cache
 def _file_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """SHA-256 of a file; size and time are there so that a changed file is read again."""
+    """Compute the SHA-256 of a file; size and time are part of the cache key, so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

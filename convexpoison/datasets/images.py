@@ -1,4 +1,4 @@
-"""Images as deep networks take them: (n, channels, height, width), float32 in [0, 1], all classes."""
+"""Images in the layout of deep networks: (n, channels, height, width), float32 in [0, 1], all classes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Images:
         return int(self.y_train.max()) + 1
 
     def subset(self, n_train: int | None = None, n_test: int | None = None, random_state: int = 0) -> Images:
-        """Fewer images, drawn at random; None keeps all."""
+        """Return fewer images, drawn at random; None keeps all."""
         rng = np.random.default_rng(random_state)
         train, test = (
             np.sort(rng.permutation(total)[: total if n is None else n])
@@ -48,7 +48,7 @@ class Images:
         return Images(self.name, *parts, f"{self.description}; {len(train):,} and {len(test):,} of them")
 
     def of_classes(self, classes: Sequence[int]) -> Images:
-        """Some of the classes, named 0, 1, ... in the order given."""
+        """Return the images of some classes, relabelled 0, 1, ... in the given order."""
         code = {int(c): k for k, c in enumerate(classes)}
         train, test = np.isin(self.y_train, list(code)), np.isin(self.y_test, list(code))
         y_train, y_test = (np.array([code[int(c)] for c in y]) for y in (self.y_train[train], self.y_test[test]))
@@ -57,14 +57,15 @@ class Images:
 
 
 def load_images(name: str, *, data_home: Home = None) -> Images:
-    """A data set of images by name.
+    """Load a data set of images by name.
 
     Parameters
     ----------
     name : {"digits", "mnist", "fashion_mnist", "cifar10"}
         ``digits`` is bundled with scikit-learn (8 x 8, every pixel enlarged to 4 x 4, and cut to 28 x 28); the others are read
         from ``data_home`` or the folder named in ``CONVEXPOISON_DATA`` (MNIST and Fashion-MNIST also from OpenML).
-        ``cifar10`` takes the caller's ``cifar10.npz`` with all images, or ``cifar10_subset.npz`` with fewer, and says which.
+        ``cifar10`` reads the user's ``cifar10.npz`` with all images, or ``cifar10_subset.npz`` with fewer; ``description``
+        gives the numbers of images.
     data_home : path, optional
 
     Raises
@@ -89,7 +90,7 @@ def load_images(name: str, *, data_home: Home = None) -> Images:
 
 
 def available(*, data_home: Home = None) -> list[tuple[str, bool]]:
-    """The names of the data sets, each with whether its files are on this machine (unchecked)."""
+    """Return the names of the data sets, each with whether its files are on this machine (unchecked)."""
     files: dict[str, tuple[str, ...]] = {name: (f"{name}.npz",) for name in NAMES if name != "digits"}
     files["cifar10"] = ("cifar10.npz", "cifar10_subset.npz")
     here = {name: any(locate(file, data_home) is not None for file in either) for name, either in files.items()}

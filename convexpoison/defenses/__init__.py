@@ -1,4 +1,4 @@
-"""Filters that sanitise training data, and what they cost an attacker."""
+"""Filters that sanitise training data, and their cost to an attacker."""
 
 from convexpoison.defenses.cost import FilterCost, filter_cost
 from convexpoison.defenses.filters import PERCENTILE, Filter, slab, sphere

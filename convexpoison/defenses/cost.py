@@ -1,4 +1,4 @@
-"""How many more points a filter costs the attacker."""
+"""The cost of a filter to the attacker, in points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from convexpoison._utils.integers import ROUNDING, whole_points
 from convexpoison._utils.types import FloatArray
 from convexpoison.adapters.read import read_scenario
 from convexpoison.bounds.tight_by_label import Point, least_mass_by_label
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
 from convexpoison.defenses.filters import Filter
 from convexpoison.display.bracket import plot_brackets
@@ -21,26 +20,28 @@ from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats import AddRows
 
 
 @dataclass(frozen=True, eq=False)
 class FilterCost(Shown):
-    """What a target costs without and with a filter.
+    """The cost of a target without and with a filter.
 
     Attributes
     ----------
     filter : str
     percentile : float
     n_points, n_points_filtered : int or None
-        Points that reproduce the target, whole numbers of copies; None if none were found.
+        Points that reproduce the target, in integer numbers of copies; None if none were found.
     bound, bound_filtered : float
         Certified: no fewer points reproduce the target; ``inf`` if no number does.
     difference, difference_filtered : float
         Certified upper bound on the maximum loss difference of the retrained victim to the target, over the space without the
-        filter; NaN without an attack. It is not 0 since masses were made whole.
+        filter; NaN without an attack. It is not 0, because masses are rounded to integers.
     n_caught : int
-        Points of the attack that does not know the filter that the filter would drop.
+        Points, of the attack computed without the filter, that the filter would drop.
     n_clean_dropped : int
         Clean rows that the filter drops.
     """
@@ -58,21 +59,21 @@ class FilterCost(Shown):
 
     @property
     def ratio(self) -> float:
-        """Points with the filter to points without; ``inf`` where none were found with it."""
+        """Ratio of points with the filter to points without; ``inf`` if none were found with it."""
         if self.n_points is None or self.n_points == 0:
             return float("nan")
         return float("inf") if self.n_points_filtered is None else self.n_points_filtered / self.n_points
 
     def to_dict(self) -> dict[str, Any]:
-        """The attributes and the ratio."""
+        """Return the attributes and the ratio."""
         return {**asdict(self), "ratio": self.ratio}
 
     def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame."""
+        """Return one row, as a pandas DataFrame."""
         return frame_of([self.to_dict()], "FilterCost.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers in words."""
         return {
             "filter": f"{self.filter}, percentile {self.percentile:g}",
             "points without the filter": _bracket(self.bound, self.n_points),
@@ -83,12 +84,12 @@ class FilterCost(Shown):
         }
 
     def plot(self, ax: Any = None) -> Any:
-        """Both brackets; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        """Plot both brackets; see :func:`convexpoison.display.bracket.plot_brackets`."""
         rows = {
             "no filter": (self.bound, self.n_points),
             f"{self.filter} {self.percentile:g} %": (self.bound_filtered, self.n_points_filtered),
         }
-        return plot_brackets(rows, ax, title="What the filter costs the attacker")
+        return plot_brackets(rows, ax, title="Cost of the filter to the attacker")
 
 
 def filter_cost(
@@ -99,10 +100,10 @@ def filter_cost(
     victim: Victim | None = None,
     space: Space | None = None,
 ) -> FilterCost:
-    """How many more points it takes to reproduce a target when a filter drops rows before the victim learns.
+    """Compute how many more points reproduce a target when a filter drops rows before training.
 
-    The filter drops clean rows too, and the attacker knows it: with it, the clean rows are those that stay, and poison has to
-    pass with the label that it carries. Fewer clean rows can make a target cheaper, or put it out of reach.
+    The filter drops clean rows too, and the attacker knows the filter: the clean rows are then the kept ones, and a poison
+    point must pass the filter with its label. Fewer clean rows can make a target cheaper, or unattainable.
 
     Parameters
     ----------
@@ -113,9 +114,9 @@ def filter_cost(
     filter : Filter
         :func:`sphere` or :func:`slab`.
     victim : Victim, optional
-        A classifier; read from the estimator where not given.
+        A classifier; default: read from the estimator.
     space : Space, optional
-        Where poison may lie besides; inferred from the data where not given. Integer columns and one-hot groups are relaxed.
+        The space of poison before the filter; default: inferred from the data. Integer columns and one-hot groups are relaxed.
 
     Returns
     -------
@@ -124,15 +125,15 @@ def filter_cost(
     Raises
     ------
     ValueError, TypeError
-        If something given cannot be used; nothing of the space passes the filter, or no row of a class does.
+        If an argument cannot be used, or no point of the space or no row of a class passes the filter.
     """
     if not isinstance(filter, Filter):
         raise TypeError(f"filter must come from defenses.sphere or defenses.slab; got {type(filter).__name__}")
     scenario = read_scenario(target, data, victim, space, "auto", None)
     if scenario.target is None:
-        raise ValueError("filter_cost is about a model; for a goal find one first, for example with targets.least_mass")
+        raise ValueError("filter_cost needs a model; for a goal find one first, for example with targets.least_mass")
     if not scenario.victim.loss.classification:
-        raise ValueError("these filters look at classes; this victim is a regression")
+        raise ValueError("these filters are for classification; this victim is a regression")
     clean, within, model = scenario.data, scenario.space.relax(), scenario.target
     classes = clean.classes or (-1, 1)
     if classes != filter.classes:
@@ -143,9 +144,9 @@ def filter_cost(
     spaces = {-1.0: filter.space(classes[0], within), 1.0: filter.space(classes[1], within)}
     with threadpool_limits(1, user_api="blas"):
         free = _cost(
-            MassProblem(scenario.victim, clean, model, within), {y: within.with_labels([int(y)]) for y in spaces}
+            Problem(scenario.victim, clean, AddRows(within), model), {y: within.with_labels([int(y)]) for y in spaces}
         )
-        bound = _cost(MassProblem(scenario.victim, _rows(clean, kept), model, within), spaces)
+        bound = _cost(Problem(scenario.victim, _rows(clean, kept), AddRows(within), model), spaces)
     caught = sum(part.count for part in free.attack if not _passes(spaces[part.label], part.point))
     return FilterCost(
         filter.name, filter.percentile, free.n_points, free.bound, free.difference,
@@ -171,18 +172,18 @@ class _Cost:
         return sum(part.count for part in self.attack) if np.isfinite(self.difference) else None
 
 
-def _cost(problem: MassProblem, spaces: dict[float, Space]) -> _Cost:
+def _cost(problem: Problem, spaces: dict[float, Space]) -> _Cost:
     found = least_mass_by_label(problem, spaces)
     if not np.isfinite(found.mass):
         return _Cost(found.bound, (), float("nan"))
-    attack = _whole(found.attack)
+    attack = _rounded(found.attack)
     model = _retrained(problem, attack)
     difference = answer(Question(problem.victim.loss, model, problem.target, problem.space))
     return _Cost(found.bound, attack, difference.upper)
 
 
-def _whole(points: tuple[Point, ...]) -> tuple[_Copies, ...]:
-    """Whole numbers of copies whose sum is that of the masses rounded up, by largest remainders."""
+def _rounded(points: tuple[Point, ...]) -> tuple[_Copies, ...]:
+    """Round masses to integer numbers of copies, by largest remainders; their sum is the total mass rounded up."""
     masses = np.array([part.mass for part in points])
     counts = np.floor(masses * (1.0 + ROUNDING))
     short = max(0, int(whole_points(masses.sum()) - counts.sum()))
@@ -190,7 +191,7 @@ def _whole(points: tuple[Point, ...]) -> tuple[_Copies, ...]:
     return tuple(_Copies(part.label, part.point, int(n)) for part, n in zip(points, counts, strict=True) if n > 0)
 
 
-def _retrained(problem: MassProblem, attack: tuple[_Copies, ...]) -> LinearModel:
+def _retrained(problem: Problem, attack: tuple[_Copies, ...]) -> LinearModel:
     trainer = problem.victim.trainer(problem.data)
     for part in attack:
         trainer.add(part.point, part.label, float(part.count))
@@ -202,11 +203,8 @@ def _passes(space: Space, point: FloatArray) -> bool:
 
 
 def _bracket(bound: float, n_points: int | None) -> str:
-    told = f"at least {whole_points(bound):,.0f}" if np.isfinite(bound) else "no number is enough"
-    return told + ("" if n_points is None else f", {n_points:,} are enough")
-
-
-# -------------------------------------------------------------------- rules
+    lower = f"at least {whole_points(bound):,.0f}" if np.isfinite(bound) else "no number is enough"
+    return lower + ("" if n_points is None else f", {n_points:,} are enough")
 
 
 def _rows(data: TrainingData, kept: np.ndarray) -> TrainingData:

@@ -1,14 +1,13 @@
-"""Filters that sanitise training data: which rows they keep, and the spaces that poison is left with.
+"""Filters that sanitise training data: the rows that they keep, and the spaces of the poison that passes.
 
 Koh, Steinhardt and Liang ("Stronger data poisoning attacks break data sanitization defenses", 2018; Machine Learning, 2022,
 Section 3) drop the rows of each class that are anomalous: too far from the class's mean (*sphere*), or too far along the line
-between the two means (*slab*). The means and thresholds are those of the rows given, clean ones, so that poison cannot move the
+between the two means (*slab*). The means and thresholds are computed from the given clean rows, so that poison cannot move the
 filter.
 
-Both filters ask something else of each class. A :class:`~convexpoison.spaces.space.Space` is one set for both labels; so
-a filter gives
-one space a label (:meth:`Filter.space`), a space that holds both (:meth:`Filter.enclosing`), and
-:func:`convexpoison.defenses.filter_cost` finds the least mass with each label in its own space.
+Both filters have a different rule for each class, while a :class:`~convexpoison.Space` is one set for both labels. A filter
+therefore has one space per label (:meth:`Filter.space`) and a space that contains both (:meth:`Filter.enclosing`), and
+:func:`convexpoison.defenses.filter_cost` computes the least mass with each label in its own space.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ PERCENTILE = 90.0
 
 @dataclass(frozen=True, eq=False)
 class Filter:
-    """What a row of each class must satisfy to be kept.
+    """The rules that rows of each class must satisfy to be kept.
 
     Attributes
     ----------
@@ -39,7 +38,7 @@ class Filter:
     classes : pair of labels
         ``classes[0]`` stands for -1, ``classes[1]`` for +1.
     rules : pair of Ball or Slab
-        For the two classes.
+        One for each class.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Filter:
     rules: tuple[Ball, Ball] | tuple[Slab, Slab]
 
     def keeps(self, X: Any, y: ArrayLike) -> np.ndarray:
-        """Which rows stay; bool array of shape (n_rows,).
+        """Return which rows are kept, a bool array of shape (n_rows,).
 
         Raises
         ------
@@ -65,20 +64,20 @@ class Filter:
         return kept
 
     def space(self, label: Any, within: Space) -> Space:
-        """The points that pass with that label, out of a space.
+        """Return the subset of a space that passes with that label.
 
         Raises
         ------
         ValueError
-            If the label is unknown, or nothing passes.
+            If the label is unknown, or no point passes.
         """
         if label not in self.classes:
-            raise ValueError(f"the filter knows the labels {list(self.classes)}; got {label!r}")
+            raise ValueError(f"the filter has the labels {list(self.classes)}; got {label!r}")
         positive = bool(label == self.classes[1])
         return _cut(within, self.rules[positive]).with_labels([1 if positive else -1])
 
     def enclosing(self, within: Space) -> Space:
-        """The smallest ball or slab around both rules, out of a space: a bound over it holds for the filter."""
+        """Return a space cut by the smallest ball or slab around both rules: a bound over it holds for the filter."""
         first, second = self.rules
         if isinstance(first, Slab) and isinstance(second, Slab):
             lower, upper = min(first.lower, second.lower), max(first.upper, second.upper)
@@ -93,7 +92,7 @@ class Filter:
 
 
 def sphere(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
-    """Rows within a distance of the mean of their class: the percentile of the distances of that class's rows.
+    """Build the filter that keeps rows within a percentile of the distances of their class to its mean.
 
     Parameters
     ----------
@@ -105,7 +104,7 @@ def sphere(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
     Raises
     ------
     ValueError
-        If the percentile lies elsewhere, the data cannot be used, or all rows of a class that stay are the same.
+        If the percentile is out of range, the data cannot be used, or all kept rows of a class are equal.
 
     Examples
     --------
@@ -125,15 +124,13 @@ def sphere(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
         distances = np.sqrt(np.maximum(squares - 2.0 * np.asarray(rows @ mean) + mean @ mean, 0.0))
         radius = float(np.percentile(distances, percentile))
         if radius <= 0.0:
-            raise ValueError(
-                "the sphere has no radius: the rows of a class that stay are all the same; raise the percentile"
-            )
+            raise ValueError("the sphere has no radius: all kept rows of a class are equal; raise the percentile")
         balls.append(Ball(mean, radius))
     return Filter("sphere", percentile, data.classes or (-1, 1), (balls[0], balls[1]))
 
 
 def slab(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
-    """Rows with ``|(mean_+ - mean_-) @ (x - mean_y)|`` up to the percentile of that number over their class's rows.
+    """Build the filter that keeps rows with ``|(mean_+ - mean_-) @ (x - mean_y)|`` within its percentile over their class.
 
     Parameters
     ----------
@@ -145,13 +142,13 @@ def slab(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
     Raises
     ------
     ValueError
-        If the percentile lies elsewhere, the data cannot be used, or both classes have the same mean.
+        If the percentile is out of range, the data cannot be used, or both classes have the same mean.
     """
     data = _checked(X, y, percentile)
     means = _means(data)
     direction = means[1] - means[0]
     if not direction.any():
-        raise ValueError("both classes have the same mean, and a slab lies between two; use sphere")
+        raise ValueError("both classes have the same mean, so a slab has no direction; use sphere")
     slabs = []
     for sign, mean in zip((-1.0, 1.0), means, strict=True):
         along = np.asarray(data.X[np.flatnonzero(data.y == sign)] @ direction).ravel()
@@ -161,7 +158,7 @@ def slab(X: Any, y: ArrayLike, *, percentile: float = PERCENTILE) -> Filter:
     return Filter("slab", percentile, data.classes or (-1, 1), (slabs[0], slabs[1]))
 
 
-# -------------------------------------------------------------------- what a filter costs
+# -------------------------------------------------------------------- rules
 
 
 def _cut(space: Space, rule: Ball | Slab) -> Space:
@@ -171,7 +168,7 @@ def _cut(space: Space, rule: Ball | Slab) -> Space:
 
 
 def _alone(rule: Ball | Slab) -> Space:
-    """The rule without a box."""
+    """Return the space of the rule alone, without a box."""
     n = rule.center.size if isinstance(rule, Ball) else rule.direction.size
     return _cut(Space.box(-np.inf, np.inf, n), rule)
 
@@ -192,7 +189,7 @@ def _checked(X: Any, y: ArrayLike, percentile: float) -> TrainingData:
 
 
 def _means(data: TrainingData) -> tuple[FloatArray, FloatArray]:
-    """Of the rows of class -1 and of class +1."""
+    """Return the means of the rows of class -1 and of class +1."""
     negative, positive = (
         np.asarray(data.X[np.flatnonzero(data.y == sign)].mean(axis=0)).ravel() for sign in (-1.0, 1.0)
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places
 
 
 class Summit(NamedTuple):
@@ -33,26 +33,24 @@ class Summit(NamedTuple):
     whole: EdgeMaximum
 
 
-def summit(
-    loss: Loss, path: ArgumentPath, divisible: NDArray[np.bool_] | None = None, floor: float = -np.inf
-) -> Summit:
+def summit(loss: Loss, edges: Edges, divisible: NDArray[np.bool_] | None = None, floor: float = -np.inf) -> Summit:
     """Return the highest places of the loss difference.
 
     Parameters
     ----------
     loss : Loss
         One with ``edge_maxima``.
-    path : ArgumentPath
+    edges : Edges
     divisible : bool array, one entry an edge, optional
         Whether places inside the edge belong to the space, or only its ends do (default: all do).
     floor : float
         Differences below this need not be told apart.
     """
-    vertex = loss.value(path.u) - loss.value(path.v)
+    vertex = loss.value(edges.u) - loss.value(edges.v)
     k = int(vertex.argmax())
     corner = EdgeMaximum(float(vertex[k]), k, 0.0)
     floor = max(corner.value, floor)
-    inside = loss.edge_maxima(path, vertex, floor)
+    inside = loss.edge_maxima(edges, vertex, floor)
     if not inside.edge.size:
         return Summit(floor, corner, corner)
     best = whole = _highest(inside, corner)

@@ -63,7 +63,7 @@ def sketch(
         Integers are relaxed and the user's constraints left out.
     model, reference : arrays of shape (n_features,)
     peak : callable
-        The ``support_peak`` of a loss.
+        ``support_peak`` of a loss.
     shift : pair of floats
         What is added to the products with model and reference.
 

@@ -163,10 +163,9 @@ def _exact(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _
 
 def _enclosed(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _Look:
     rounding = _Rounding.of(target, space, v)
+    peak = victim.loss.support_peak
     for side in _sides(victim, target, space, v):
-        drawn = sketch(
-            space, side.sign * v.w, side.sign * target.coef, victim.loss.support_peak, (side.shift_u, side.shift_v)
-        )
+        drawn = sketch(space, side.sign * v.w, side.sign * target.coef, peak, (side.shift_u, side.shift_v))
         yield side, drawn.value, rounding.top(victim, drawn.u, drawn.v), drawn.point
 
 
@@ -195,13 +194,14 @@ class _Rounding:
         Rounding moves a margin of 1 along the boundary, and where it is steep that counts: for the hinge the points a
         little beyond are let in.
         """
-        loss, ceiling = victim.loss, victim.loss.active_range[1]
-        active = largest_fall(product, argument - self.argument, ceiling).value + self.product
+        loss = victim.loss
+        kink = loss.active_range[1]
+        active = largest_fall(product, argument - self.argument, kink).value + self.product
         if not loss.smooth:
             return active
         steep = float(np.abs(loss.derivative([argument.min(), argument.max()])).max())
-        bend = float(loss.curvature(loss.bends_most_at))
+        bend = float(loss.curvature(0.0))
         value = loss.support_peak(product, argument).value
         value += (steep + 1.0) * self.product + bend * self.argument * (self.reach + self.product)
         # Points with loss that all pull backwards, however little, are no dearer than those without.
-        return min(value, 0.0) if np.isfinite(ceiling) and active <= 0.0 else value
+        return min(value, 0.0) if kink < np.inf and active <= 0.0 else value

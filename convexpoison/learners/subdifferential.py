@@ -78,9 +78,8 @@ class Stationarity:
         pull = -slope[at_kink]
         free = float(victim.intercept != "none")
         g = Direction(_add_up(data.X, weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
-        bend = float(
-            loss.curvature(loss.bends_most_at)
-        )  # the most that an error in the argument can do to the derivative
+        # All losses bend most at 0, so this is the most that an error in the argument can do to the derivative.
+        bend = float(loss.curvature(0.0))
         moved = _EPS * (data.n_features + 8) * bend * np.abs(slope) * size
         moved += _EPS * (data.n_samples + 8) * np.abs(weight)
         rounding = _EPS * (data.n_samples + 8) * rho

@@ -19,7 +19,7 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.geometry.edge_maxima import summit
 from convexpoison.geometry.lower_hull import BoxChain, Chain, Cut, Group, Region, Scores, between
 from convexpoison.geometry.support_function import Side
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges
 from convexpoison.loss_difference.query import Question
 from convexpoison.spaces.space import Space
 
@@ -101,7 +101,7 @@ class Search:
         self.nodes += 1
         chain = self.scores.chain(box, part.groups, side.sign)
         edges = chain.edges
-        line = ArgumentPath(chain.u + side.shift_u, chain.v + side.shift_v, edges.rise, edges.run)
+        line = Edges(chain.u + side.shift_u, chain.v + side.shift_v, edges.rise, edges.run)
         divisible = ~(self._whole[edges.enter] | self._whole[edges.leave]) if self._searches else None
         found = summit(self.loss, line, divisible, self.value)
         self._keep(side, chain, found.whole)

@@ -1,6 +1,6 @@
 """Pages that show runs to a colleague: one self-contained HTML file, from saved runs or from results.
 
-``read`` makes results of files, ``sections`` says of every kind of result what is told of it, ``page`` writes HTML.
+``read`` loads results from files, ``sections`` describes every kind of result, ``page`` writes HTML.
 """
 
 from convexpoison.reports.write import report

@@ -1,4 +1,4 @@
-"""What is told of results about deep networks; no torch is needed to tell it."""
+"""Sections about results of deep networks; torch is not needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from convexpoison.reports.sections import Source, section_of
 def _evaluation(result: Evaluation, source: Source) -> Section:
     norm = result.settings.get("norm", 2)
     answer = f"The average certified l{norm} radius of {len(result):,} images is {result.acr:.4f}."
-    picture = Picture.of(result.plot, "The share of images that are predicted rightly with at least a radius")
+    picture = Picture.of(
+        result.plot, "The fraction of images that are classified correctly with at least a given radius"
+    )
     digest = result.settings.get("weights_sha256")
     weights = "" if digest is None else f", with the weights whose SHA-256 is {digest}"
     step = Step(f"Certify the images again{weights}:", _certify_command(result.settings, source))
@@ -38,33 +40,34 @@ def _poison(result: PoisonResult, source: Source) -> Section:
     pictures = [Picture.of(result.plot, "Images before and after")]
     steps = result.trace.get("judged_step", np.empty(0))
     if len(steps):
-        caption = "What the poison was judged by, on images set aside, step by step; the least was kept"
+        caption = "Value of the poison on held-out images at each outer step; the poison with the least value was kept"
         value = {"soft radius or negated loss": result.trace["judged_value"]}
         pictures.append(Picture.of(lambda: plot_curves(steps, value, xlabel="outer step", ylabel="value"), caption))
-    told = {name: value for name, value in result.provenance.items() if name not in ("command", "evaluation")}
+    provenance = {name: value for name, value in result.provenance.items() if name not in ("command", "evaluation")}
     command = result.provenance.get("command")
     again = (
         "The same command, with the same seed and on the same kind of machine, makes the poison again:"
         if command
-        else "Distances and labels can be recomputed from the file: it holds the base images."
+        else "Distances and labels can be recomputed from the file: it contains the base images."
     )
     tables = _trained_on(result.provenance.get("evaluation"))
+    steps_to_verify = (Step(again, command or ""),)
     return Section(
-        "Poisoned images", source.name, answer, result.facts(), tuple(pictures), tables, (Step(again, command or ""),), told
+        "Poisoned images", source.name, answer, result.facts(), tuple(pictures), tables, steps_to_verify, provenance
     )  # fmt: skip
 
 
 @section_of.register
 def _model_targeted(result: ModelTargetedPoison, source: Source) -> Section:
     answer = f"{result.n_points:,} added images steer the network towards its target."
-    picture = Picture.of(result.plot, "How the network came nearer to its target")
+    picture = Picture.of(result.plot, "Approach of the network to its target")
     return Section(
         "Model-targeted poison", source.name, answer, result.facts(), (picture,), provenance=dict(result.settings)
     )  # fmt: skip
 
 
 def curves(results: Sequence[Any], names: Sequence[str]) -> tuple[Picture, ...]:
-    """The curves of several evaluations in one picture."""
+    """Return the curves of several evaluations in one picture."""
     found = {name: run for name, run in zip(names, results, strict=True) if isinstance(run, Evaluation)}
     if len(found) < 2:
         return ()
@@ -72,13 +75,13 @@ def curves(results: Sequence[Any], names: Sequence[str]) -> tuple[Picture, ...]:
 
 
 def _trained_on(evaluation: dict[str, Any] | None) -> tuple[Table, ...]:
-    """Networks trained with and without the poison."""
+    """Tabulate the networks trained with and without the poison."""
     if not evaluation:
         return ()
     columns = ["trained on", "networks", "average certified radius", "certified accuracy", "accuracy, all classes"]
     rows = [
-        [name, len(told["acr"]), *(_spread(told[key]) for key in ("acr", "aca", "accuracy"))]
-        for name, told in evaluation.items()
+        [name, len(metrics["acr"]), *(_spread(metrics[key]) for key in ("acr", "aca", "accuracy"))]
+        for name, metrics in evaluation.items()
     ]
     n_images = next(iter(evaluation.values()))["n_images"]
     caption = f"Networks trained from scratch, certified on {n_images:,} test images of the class (mean ± deviation)"
@@ -90,7 +93,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _certify_command(settings: dict[str, Any], source: Source) -> str:
-    """The command line of these settings; what they do not know is a word in capitals."""
+    """Return the command line of these settings; unknown values are words in capitals."""
     words = str(settings.get("images", "FILE.npz"))
     images = ["--dataset", words.removesuffix(" (test)")] if words.endswith(" (test)") else ["--data", words]
     parts = [*images, "--network", str(settings.get("network", "NETWORK")), "--weights", "WEIGHTS"]

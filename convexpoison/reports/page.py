@@ -1,4 +1,4 @@
-"""One HTML page without script, which opens without a network: figures inside, nothing fetched."""
+"""One HTML page without scripts that works offline: figures are embedded, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from convexpoison.errors import optional_import
 from convexpoison.reports.section import Picture, Section, Step, Table
 
 _LARGEST_SVG = 300_000
-"""Bytes above which a figure goes in as pixels."""
+"""Size in bytes above which a figure is embedded as pixels."""
 _DOTS_PER_INCH = 160
 _NUMBER = ' class="number"'
 
 
 def page(title: str, sections: Sequence[Section], pictures: Iterable[Picture] = ()) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Parameters
     ----------
     title : str
     sections : sequence of Section
     pictures : iterable of Picture
-        That set sections side by side.
+        Comparisons of several sections.
     """
     folder = files("convexpoison.reports")
     return Template((folder / "page.html").read_text("utf-8")).substitute(
@@ -71,11 +71,11 @@ def _section(i: int, section: Section) -> str:
 def _verify(steps: Sequence[Step]) -> str:
     if not steps:
         return ""
-    told = "".join(
+    paragraphs = "".join(
         f"<p>{escape(step.words)}</p>" + (f"<pre><code>{escape(step.command)}</code></pre>" if step.command else "")
         for step in steps
     )
-    return f"<h3>How to verify</h3>{told}"
+    return f"<h3>How to verify</h3>{paragraphs}"
 
 
 def _table(table: Table) -> str:

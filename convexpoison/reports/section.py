@@ -1,4 +1,4 @@
-"""What a page tells of one run, before it is HTML."""
+"""The content of a page about one run, before it is HTML."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from convexpoison.display.shown import Facts
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of matplotlib and what it shows."""
+    """A figure of matplotlib and its caption."""
 
     figure: Any
     caption: str
 
     @classmethod
     def of(cls, plot: Callable[[], Any], caption: str) -> Picture:
-        """The figure of the Axes (or array of Axes) that ``plot`` returns."""
+        """Build the picture from the Axes (or array of Axes) that ``plot`` returns."""
         axes = plot()
         return cls((axes.flat[0] if hasattr(axes, "flat") else axes).figure, caption)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values, each told as :func:`convexpoison.display.shown.in_words` has it."""
+    """Rows of values, each formatted by :func:`convexpoison.display.shown.in_words`."""
 
     caption: str
     columns: list[str]
@@ -34,7 +34,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Step:
-    """What a reader can do to check the run: a sentence, and a command where there is one."""
+    """A step to verify the run: a sentence, and optionally a command."""
 
     words: str
     command: str = ""

@@ -1,4 +1,4 @@
-"""What is told of every kind of result of convex models, of sweeps, and of anything else that shows itself."""
+"""Sections about results of convex models, about sweeps, and about any other :class:`~convexpoison.display.shown.Shown`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.certificates.base import Claim
+from convexpoison.certificates.base import Certificate
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.images import Shape
 from convexpoison.display.shown import Facts, Shown
@@ -23,25 +23,25 @@ from convexpoison.sweeps.records import Record
 from convexpoison.sweeps.result import SweepResult
 
 _MOST_ROWS = 200
-"""Of a table; a page is to be read."""
+"""Largest number of rows of a table, so that a page stays readable."""
 _MOST_POINTS = 10
 _ABOUT = {"bound": "for the target", "induced_bound": "for the model of this attack", "certificate": "the certificate"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run is, and what is known besides.
+    """The location of a run, and further information about it.
 
     Attributes
     ----------
     name : str
-        As the reader knows it.
+        The name on the page.
     path : str or None
         The file, for commands; None for a result that was not saved.
     data : pair (X, y) or None
         The clean rows; certificates are verified with them.
     image_shape : tuple or None
-        Of a row, where it is an image and the run does not say so.
+        The shape of a row, if rows are images and the run does not record it.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Source:
 
 @singledispatch
 def section_of(result: Any, source: Source) -> Section:
-    """What a page tells of a result.
+    """Build the section about a result.
 
     Raises
     ------
     TypeError
-        If it is no result.
+        If it is not a result.
     """
     if not isinstance(result, Shown):
         raise TypeError(f"a report is made of results and of paths of saved runs; got {type(result).__name__}")
@@ -73,30 +73,32 @@ def section_of(result: Any, source: Source) -> Section:
 def _attack(result: AttackResult, source: Source) -> Section:
     lower, used = result.induced_bound.n_points, result.n_points
     answer = (
-        f"{used:,} added rows induce this model, and nobody can with fewer than {lower:,.0f}."
+        f"{used:,} added rows induce this model; no attack can with fewer than {lower:,.0f}."
         if isfinite(lower)
         else f"{used:,} rows were added."
     )
     shape = result.provenance.get("image_shape") or source.image_shape
     points = _caption(result)
-    pictures = [Picture.of(result.plot, "How the attack came near its target, and the bracket of numbers of points")]
+    pictures = [Picture.of(result.plot, "Approach of the attack to its target, and the bracket of numbers of points")]
     if result.n_points:
         pictures.append(Picture.of(lambda: result.plot_points(_MOST_POINTS, shape=shape), points))
     steps, proven = _proofs(claims_of(result), source, result.provenance)
     command = result.provenance.get("command")
-    told = () if command is None else (Step("The command that made this run:", command),)
+    again = () if command is None else (Step("The command that made this run:", command),)
     tables = (*proven, *(() if shape is not None or not result.n_points else (_points(result, points),)))
     provenance = {name: value for name, value in result.provenance.items() if name != "command"}
     return Section(
-        "Attack", source.name, answer, result.facts(), tuple(pictures), tables, (*steps, *told), provenance
+        "Attack", source.name, answer, result.facts(), tuple(pictures), tables, (*steps, *again), provenance
     )  # fmt: skip
 
 
-@section_of.register(Claim)
-def _claim(claim: Claim, source: Source) -> Section:
+@section_of.register(Certificate)
+def _claim(claim: Certificate, source: Source) -> Section:
     facts: Facts = {"points needed": claim.n_points, "before rounding up": claim.value}
     facts |= {"note": claim.note} if claim.note else {}
-    picture = Picture.of(lambda: plot_brackets({"certificate": (claim.value, None)}), "What the certificate excludes")
+    picture = Picture.of(
+        lambda: plot_brackets({"certificate": (claim.value, None)}), "Numbers of points excluded by the certificate"
+    )
     steps, proven = _proofs({"certificate": claim}, source, {})
     sentence = claim.sentence[0].upper() + claim.sentence[1:] + "."
     return Section("Certificate", source.name, sentence, facts, (picture,), proven, steps)
@@ -111,11 +113,11 @@ def _sweep(result: SweepResult, source: Source) -> Section:
         pictures = (
             Picture.of(result.plot, "Points used, over the first two parameters that vary; means of the others"),
         )
-    words = "Tasks that have a record are not run again, so this completes the sweep and repeats none of it:"
+    words = "This completes the sweep; tasks that have a record are not run again:"
     steps = [Step(words, f"convexpoison sweep GRID.yaml --store {shlex.quote(str(result.store or 'runs/'))}")]
     kept = next((record for record in result.records if _attack_of(result, record) is not None), None)
     if kept is not None:
-        words = "Each attack that was kept is a file, which can be verified with its training rows, for example:"
+        words = "Each saved attack is a file that can be verified with its training rows, for example:"
         rows = {"dataset": kept.params["dataset"]} if isinstance(kept.params.get("dataset"), str) else {}
         steps.append(Step(words, _verify_command(str(_attack_of(result, kept)), rows)))
     versions = sorted({record.version for record in result.records})
@@ -124,14 +126,14 @@ def _sweep(result: SweepResult, source: Source) -> Section:
 
 
 def _proofs(
-    claims: dict[str, Claim], source: Source, provenance: dict[str, Any]
+    claims: dict[str, Certificate], source: Source, provenance: dict[str, Any]
 ) -> tuple[tuple[Step, ...], tuple[Table, ...]]:
-    """How to verify certificates, and what came of it where the clean rows are given."""
+    """Return the step that verifies certificates, and a table of them, with verdicts if the clean rows are given."""
     if not claims:
         return (), ()
-    words = "Prove the bounds again, from the clean rows, in interval arithmetic and without a solver:"
+    words = "Verify the bounds from the clean rows, in interval arithmetic and without a solver:"
     step = Step(words, _verify_command(source.path or "FILE.npz", provenance))
-    about = [["what it says", *(claim.statement for claim in claims.values())]]
+    about = [["statement", *(claim.statement for claim in claims.values())]]
     columns = ["", *(_ABOUT[name] for name in claims)]
     about.append(["claim", *(claim.sentence for claim in claims.values())])
     if source.data is not None:
@@ -139,16 +141,16 @@ def _proofs(
     return (step,), (Table("Certificates", columns, about),)
 
 
-def _verdict(claim: Claim, data: Any) -> str:
+def _verdict(claim: Certificate, data: Any) -> str:
     try:
         verdict = claim.verify(data)
-    except ValueError as error:  # a page can hold runs on other rows
-        return f"not verified: these are other rows ({error})"
+    except ValueError as error:  # a page can contain runs on other rows
+        return f"not verified: the rows differ ({error})"
     return f"{'holds' if verdict else 'does not hold'}: {verdict.reason}"
 
 
 def _verify_command(path: str, provenance: dict[str, Any]) -> str:
-    """The rows are named as the run knows them, or by a word that the reader replaces."""
+    """Return the command that verifies a file, with the rows of the provenance or a placeholder for them."""
     if "dataset" in provenance:
         rows = f"--dataset {shlex.quote(provenance['dataset'])}"
     elif "data" in provenance:
@@ -167,17 +169,17 @@ def _caption(result: AttackResult) -> str:
 
 
 def _points(result: AttackResult, caption: str) -> Table:
-    """Labels, copies, and the entries that stand out of what is usual among the poison points."""
+    """Tabulate labels, copies and the largest entries of the poison points."""
     rows, labels, counts = result.distinct()
-    told = []
+    lines = []
     for row, label, count in zip(rows[:_MOST_POINTS], labels, counts, strict=False):
         largest = np.argsort(-np.abs(row), kind="stable")[:5]
-        told.append([label, int(count), ", ".join(f"{j}: {row[j]:.4g}" for j in largest if row[j])])
-    return Table(caption, ["label", "copies", "largest entries (feature: value)"], told)
+        lines.append([label, int(count), ", ".join(f"{j}: {row[j]:.4g}" for j in largest if row[j])])
+    return Table(caption, ["label", "copies", "largest entries (feature: value)"], lines)
 
 
 def _tasks(result: SweepResult) -> tuple[Table, ...]:
-    """Parameters that vary and what came out, and why tasks have failed."""
+    """Tabulate the parameters that vary with the results, and the errors of failed tasks."""
     frame = result.to_frame()
     varied = [name for name in result.varied() if frame[name].map(str).nunique() > 1] or result.varied()
     numbers = ("n_points", "bound.n_points", "induced_bound.n_points", "max_loss_difference", "accuracy", "value")
@@ -196,13 +198,13 @@ def _last_line(error: str | None) -> str:
 
 
 def _attack_of(result: SweepResult, record: Record) -> Path | None:
-    """The file of a task's attack, where it was kept."""
+    """Return the file of a task's attack; None if the attack was not saved."""
     path = None if result.store is None else result.store / f"{record.key}.npz"
     return path if path is not None and path.is_file() else None
 
 
 def brackets(results: Sequence[Any], names: Sequence[str]) -> tuple[Picture, ...]:
-    """The brackets of several attacks in one picture."""
+    """Return the brackets of several attacks in one picture."""
     attacks = {
         name: (result.induced_bound.n_points, float(result.n_points))
         for name, result in zip(names, results, strict=True)
@@ -210,5 +212,7 @@ def brackets(results: Sequence[Any], names: Sequence[str]) -> tuple[Picture, ...
     }
     found = []
     if len(attacks) > 1:
-        found.append(Picture.of(lambda: plot_brackets(attacks), "What the attacks use, and what their models need"))
+        found.append(
+            Picture.of(lambda: plot_brackets(attacks), "Points used by the attacks, and lower bounds for their models")
+        )
     return tuple(found)

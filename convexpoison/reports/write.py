@@ -25,7 +25,7 @@ def report(
     data: Any = None,
     image_shape: Shape | None = None,
 ) -> Path:
-    """Write one HTML page about runs, with all its figures in it; it opens without a network and runs no script.
+    """Write one HTML page about runs, with embedded figures; the page works offline and runs no script.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def report(
         Paths of saved attacks, certificates and poisons (.npz), of certified radii (.tsv) and of stores of sweeps; results
         are any that the library returns.
     path : path
-        The page; it takes its place only when all of it is written.
+        The page; an existing file is replaced only after all of it is written.
     title : str
     data : pair (X, y), optional
-        The clean training rows: the certificates are verified with them, and the page says what came of it.
+        The clean training rows; the certificates are verified with them, and the page reports the verdicts.
     image_shape : (height, width) or (height, width, 3), optional
-        Of a row, where rows are images and the run does not say so itself.
+        The shape of a row, if rows are images and the run does not record it.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def report(
     FileNotFoundError, ValueError, TypeError
         If there is no run, or one cannot be read; nothing is written then.
     MissingDependencyError
-        If matplotlib is not installed, or pandas, where there is a sweep.
+        If matplotlib is not installed, or, for a sweep, pandas.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def report(
 
 
 def _named(runs: Any) -> list[tuple[str, Any]]:
-    """Runs and what they are called: their paths, or their kind and number."""
+    """Return runs with their names: their paths, or their kind and number."""
     if isinstance(runs, Mapping):
         return [(str(name), run) for name, run in runs.items()]
     if isinstance(runs, str | os.PathLike) or not isinstance(runs, Iterable):

@@ -1,1 +1,5 @@
 """Where an added row may lie."""
+
+from convexpoison.spaces.space import Space
+
+__all__ = ["Space"]

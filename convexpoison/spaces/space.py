@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,9 +17,11 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.frames import as_table, whole_columns
-from convexpoison.data.pipeline import PipelineMap
 from convexpoison.data.training_data import check_rows
 from convexpoison.spaces.parts import Ball, Grid, OneHot, Slab
+
+if TYPE_CHECKING:
+    from convexpoison.data.pipeline import PipelineMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,8 @@ class Space:
         X, y : as in :meth:`infer`, before the steps
         """
         response = None if y is None else np.asarray(y, dtype=np.float64)
+        from convexpoison.data.pipeline import PipelineMap
+
         return cls.of_pipeline(PipelineMap.of(X, steps), steps.transform(X), response)
 
     @classmethod

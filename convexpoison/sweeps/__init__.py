@@ -1,4 +1,4 @@
-"""Many attacks or bounds at once: a grid of parameters, in parallel, with one record a task that a later run picks up."""
+"""Many attacks or bounds at once: a grid of parameters, in parallel, with one record per task that a later run reuses."""
 
 from convexpoison.sweeps.records import Record
 from convexpoison.sweeps.result import SweepResult

@@ -1,4 +1,4 @@
-"""What is done with each point of a grid: an attack, a lower bound, or a function of the user's."""
+"""Jobs for the points of a grid: an attack, a lower bound, or a function of the user."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ JobFunction = Callable[[Params, int], Any]
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A function of parameters and a seed, the name by which a store knows it, and a check that runs before any task.
+    """A function of parameters and a seed, its name in a store, and a check that runs before any task.
 
-    ``nameless`` says why the name does not tell the function from another one, where it does not.
+    ``nameless`` is the reason why the name does not identify the function; empty if the name does.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Job:
     nameless: str = ""
 
     def check_all(self, tasks: Iterable[Task]) -> None:
-        """Refuse parameters that the function cannot use.
+        """Check that the function can use the parameters of every task.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class Job:
 
 
 def find_job(task: str | Callable[..., Any]) -> Job:
-    """ "attack", "lower_bound", a callable, or its name as "module:function".
+    """Return the job "attack" or "lower_bound", or that of a callable or of its name as "module:function".
 
     Raises
     ------
@@ -77,24 +77,24 @@ def find_job(task: str | Callable[..., Any]) -> Job:
 def _user_job(function: Callable[..., Any]) -> Job:
     name = getattr(function, "__qualname__", None)
     if name is None:
-        return Job(type(function).__name__, function, nameless="it is an object and no function")
+        return Job(type(function).__name__, function, nameless="it is an object, not a function")
     try:
         inspect.signature(function).bind({}, 0)
     except TypeError as error:
         raise TypeError(
-            f"a task is called as task(params, random_state); {name} does not take that: {error}"
+            f"a task is called as task(params, random_state); {name} does not accept this: {error}"
         ) from error
-    except ValueError:  # written in C: it has no signature to look at
+    except ValueError:  # written in C: it has no signature
         pass
     nameless = ""
     if "<lambda>" in name:
         nameless = "it is a lambda"
     elif getattr(function, "__closure__", None):
-        nameless = "it holds variables of the function that it was made in"
+        nameless = "it is a closure over variables of another function"
     return Job(f"{function.__module__}:{name}", function, nameless=nameless)
 
 
-# -------------------------------------------------------------------- the two jobs of the library
+# -------------------------------------------------------------------- jobs of the library
 
 
 def _attack(params: Params, random_state: int) -> AttackResult:
@@ -129,7 +129,7 @@ def _lower_bound(params: Params, random_state: int) -> dict[str, Any]:
 
 
 _OURS = ("dataset", "target", "victim", "space", *VICTIM, "seed")
-"""Parameters that :mod:`convexpoison.sweeps.recipes` understands; the others go to the function as they are."""
+"""Parameters that :mod:`convexpoison.sweeps.recipes` reads; the others are passed to the function unchanged."""
 _NOT_SWEPT = ("data", "random_state", "progress", "options")
 
 

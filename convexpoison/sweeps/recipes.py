@@ -1,6 +1,6 @@
-"""What the parameters of a task mean: which data, which victim, which target or goal.
+"""Data, victim, and target or goal from the parameters of a task.
 
-Nothing here is specific to a sweep that runs attacks; a task function of the user's can call it for its own parameters.
+Nothing here is specific to a sweep of attacks; a user's task function can call it for its own parameters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPACES = ("own", "relaxed")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Training rows, test rows where there are any, and where poison may lie (None: inferred from the rows)."""
+    """Training rows, optional test rows, and the space of poison (None: inferred from the rows)."""
 
     train: Any
     test: Any = None
@@ -34,12 +34,12 @@ class Rows:
 
 
 def rows_of(params: Params) -> Rows:
-    """The rows that ``dataset`` names or is.
+    """Return the rows of ``dataset``, which is a name, a Dataset or a pair.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        If there is no such data set, or its files are not here and cannot be downloaded.
+        If there is no such data set, or its files are missing and cannot be downloaded.
     """
     given = params.get("dataset")
     if isinstance(given, str):
@@ -56,22 +56,22 @@ def rows_of(params: Params) -> Rows:
 
 
 def victim_of(params: Params) -> Victim | None:
-    """The victim that ``victim`` is or describes, or that loss, C, C_R, intercept and intercept_scaling describe."""
-    told = {name: params[name] for name in VICTIM if params.get(name) is not None}
+    """Return the victim that ``victim`` is or describes, or that loss, C, C_R, intercept and intercept_scaling describe."""
+    settings = {name: params[name] for name in VICTIM if params.get(name) is not None}
     given = params.get("victim")
-    if given is not None and told:
-        raise ValueError(f"give victim or {', '.join(told)}, not both")
+    if given is not None and settings:
+        raise ValueError(f"give victim or {', '.join(settings)}, not both")
     if isinstance(given, Mapping):
-        told = dict(given)
+        settings = dict(given)
     elif given is not None:
         if not isinstance(given, Victim):
             raise TypeError(f"victim must be a Victim or its parameters; got {type(given).__name__}")
         return given
-    return Victim(**told) if told else None
+    return Victim(**settings) if settings else None
 
 
 def space_of(params: Params, rows: Rows) -> Space | None:
-    """Where poison may lie: ``space`` is a Space, "own" (the data set's) or "relaxed" (whole numbers become intervals)."""
+    """Return the space of poison: ``space`` is a Space, "own" (the data set's) or "relaxed" (integers become intervals)."""
     given = params.get("space", "own")
     if isinstance(given, str):
         if given not in SPACES:
@@ -83,12 +83,12 @@ def space_of(params: Params, rows: Rows) -> Space | None:
 
 
 def target_of(params: Params, rows: Rows, victim: Victim | None, random_state: int) -> Any:
-    """The target itself, or what its recipe makes."""
+    """Return the target itself, or make it by its recipe."""
     return make(params.get("target"), rows, victim, random_state)
 
 
 def make(recipe: Any, rows: Rows, victim: Victim | None, random_state: int) -> Any:
-    """What a recipe such as ``{"label_flip": {"error": 0.1}}`` makes; anything that is no recipe is returned as it is."""
+    """Make a model or goal by a recipe such as ``{"label_flip": {"error": 0.1}}``; return anything else unchanged."""
     if not isinstance(recipe, Mapping):
         return recipe
     (name, options), *_ = recipe.items()
@@ -100,14 +100,14 @@ def make(recipe: Any, rows: Rows, victim: Victim | None, random_state: int) -> A
 
 
 def makes_goal(recipe: Any) -> bool:
-    """Whether a target is an outcome and no model: a goal, or a recipe for one."""
+    """Return whether a target is a goal, or a recipe for one, and not a model."""
     if isinstance(recipe, Mapping):
         return any(name in GOALS for name in recipe)
     return callable(recipe)
 
 
 def check_recipe(what: str, recipe: Any, rows: Rows, victim: Victim | None) -> None:
-    """Refuse a recipe that does not exist, or with other options than it has.
+    """Check that a recipe exists and accepts its options.
 
     Raises
     ------
@@ -148,9 +148,9 @@ def _label_flip(
     copies: Any = targets.COPIES,
     improved: bool = False,
 ) -> LinearModel:
-    """:func:`convexpoison.targets.label_flip`, which flips a sixth of the training rows, or the test rows as MTP does.
+    """Make a model by :func:`convexpoison.targets.label_flip` of a sixth of the training rows, or of the test rows as in MTP.
 
-    The error is measured on the rows that are flipped, and on the test rows only where ``evaluate`` is "test".
+    The error is measured on the flipped rows, and on the test rows only if ``evaluate`` is "test".
     """
     for name, given, other in (("flip", flip, "held_out"), ("evaluate", evaluate, None)):
         if given not in (other, "test") or (given == "test" and data.test is None):
@@ -180,7 +180,7 @@ def _subpopulation(
     min_rows: int = 1,
     improved: bool = False,
 ) -> LinearModel:
-    """A model that is wrong on the cluster that the clean model has right the ``rank``-th most often (0: most often)."""
+    """Make a model that misclassifies the cluster with the ``rank``-th highest clean accuracy (0: the highest)."""
     groups = targets.subpopulations(
         *data.train, label=label, n_clusters=n_clusters, min_rows=min_rows, random_state=random_state
     )
@@ -203,19 +203,19 @@ def _misclassify(data: Rows, victim: Victim, random_state: int, *, rows: list[in
 
 
 MODELS: dict[str, Callable[..., LinearModel]] = {"label_flip": _label_flip, "subpopulation": _subpopulation}
-"""Name -> function(rows, victim, random_state, *, options): those that make a model from the training rows, which takes time."""
+"""Name -> function(rows, victim, random_state, *, options): makes a model from the training rows, which takes time."""
 GOALS: dict[str, Callable[..., goals.Goal]] = {"error_rate": _error_rate, "flip": _flip, "misclassify": _misclassify}
-"""The same for goals, which are about test rows."""
+"""The same for goals, which concern test rows."""
 
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> Dataset:
-    """Kept, because the tasks of a worker are mostly about the same data."""
+    """Load a data set; cached, because most tasks of a worker use the same data."""
     return datasets.load(name)
 
 
 @lru_cache(maxsize=8)
 def _made_by_name(recipe: str, dataset: str, victim: Victim, options: str, random_state: int) -> LinearModel:
-    """Kept, because tasks that differ in eps or method alone have the same target."""
+    """Make a model by name; cached, because tasks that differ only in eps or method have the same target."""
     rows = rows_of({"dataset": dataset})
     return MODELS[recipe](rows, victim, random_state, **json.loads(options))

@@ -1,7 +1,7 @@
-"""A folder with one record a finished task, each written whole or not at all.
+"""A folder with one record per finished task, each written completely or not at all.
 
-``sweep.json`` says what is swept and which tasks there are; ``KEY.json`` is the record of one task and, where results are
-kept, ``KEY.npz`` its attack. Only the process that called :func:`convexpoison.sweep` writes.
+``sweep.json`` names the job and lists the tasks; ``KEY.json`` is the record of one task and, if results are saved,
+``KEY.npz`` its attack. Only the process that called :func:`convexpoison.sweep` writes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEAD = "sweep.json"
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What became of one task.
+    """The outcome of one task.
 
     Attributes
     ----------
@@ -32,12 +32,12 @@ class Record:
     random_state : int
     status : {"ok", "failed", "pending"}
     result : dict or None
-        What the task returned.
+        The return value of the task.
     error : str or None
         The traceback of a task that failed.
     seconds : float or None
     version : str
-        Of convexpoison, when the task ran.
+        The version of convexpoison that ran the task.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Record:
 
     @classmethod
     def of(cls, task: Task) -> Record:
-        """The task before it has run."""
+        """Return the record of a task that has not run."""
         return cls(task.key, task.told, task.random_state)
 
 
@@ -67,12 +67,12 @@ class Store:
         self.folder = folder
 
     def begin(self, job: str, tasks: Iterable[Task]) -> dict[str, Record]:
-        """Make the folder where there is none, write down the tasks, and return the records that are there.
+        """Create the folder if it does not exist, write the list of tasks, and return the existing records.
 
         Raises
         ------
         ValueError
-            If the folder holds something else, or records of another job or format.
+            If the folder contains something else, or records of another job or format.
         OSError
             If it cannot be written to.
         """
@@ -83,7 +83,7 @@ class Store:
                 head, records = self._head(), self.records()
                 if head["job"] != job:
                     raise ValueError(
-                        f"the store {self.folder} holds results of {head['job']!r}, not of {job!r}; name another folder"
+                        f"the store {self.folder} contains results of {head['job']!r}, not of {job!r}; name another folder"
                     )
             planned = [asdict(Record.of(task)) for task in tasks]
             self._write(_HEAD, {"format": _FORMAT, "job": job, "version": __version__, "tasks": planned})
@@ -92,21 +92,21 @@ class Store:
         return records
 
     def add(self, record: Record, attack: AttackResult | None) -> None:
-        """Write down a task; its attack first, because the record says that all is there."""
+        """Write a record; its attack first, because the record marks the task as complete."""
         if attack is not None:
             attack.save(self.attack_file(record.key))
         self._write(f"{record.key}.json", asdict(record))
 
     def records(self) -> dict[str, Record]:
-        """By key."""
+        """Return the records by key."""
         return {path.stem: self._record(path) for path in self.folder.glob("[!.]*.json") if path.name != _HEAD}
 
     def planned(self) -> list[Record]:
-        """The tasks of the last grid, in its order, as they were before they ran."""
+        """Return the tasks of the last grid, in its order, as pending records."""
         return [Record(**task) for task in self._head()["tasks"]]
 
     def attack_file(self, key: str) -> Path:
-        """Where the attack of a task is, if it was kept."""
+        """Return the path of a task's attack, which exists if the attack was saved."""
         return self.folder / f"{key}.npz"
 
     def _head(self) -> dict[str, Any]:

@@ -21,12 +21,12 @@ _OWN = ("random_state", "status", "error", "seconds")
 
 @dataclass(frozen=True, eq=False)
 class SweepResult(Shown):
-    """What became of the tasks of a sweep.
+    """The outcomes of the tasks of a sweep.
 
     Attributes
     ----------
     records : tuple of Record
-        One a task, in the order of the grid.
+        One per task, in the order of the grid.
     store : Path or None
     interrupted : bool
         Whether Ctrl-C ended the run.
@@ -41,11 +41,11 @@ class SweepResult(Shown):
 
     def __repr__(self) -> str:
         parts = [("finished", self._with("ok")), ("failed", self.failed), ("pending", self.pending)]
-        told = ", ".join(f"{len(records)} {name}" for name, records in parts if records or name == "finished")
-        return f"SweepResult({len(self)} tasks: {told})"
+        counts = ", ".join(f"{len(records)} {name}" for name, records in parts if records or name == "finished")
+        return f"SweepResult({len(self)} tasks: {counts})"
 
     def facts(self) -> Facts:
-        """What became of the tasks."""
+        """Return the numbers of tasks by status, and their total time."""
         return {
             "tasks": len(self),
             "finished": len(self._with("ok")),
@@ -69,9 +69,9 @@ class SweepResult(Shown):
 
     @classmethod
     def load(cls, store: str | os.PathLike[str]) -> SweepResult:
-        """All that is in a store, without running anything; also while a sweep is writing to it.
+        """Load all records of a store, without running anything; also while a sweep is writing to it.
 
-        The tasks of the last grid come first, in its order, and then what earlier grids have left.
+        The tasks of the last grid come first, in its order, and then those of earlier grids.
 
         Raises
         ------
@@ -85,27 +85,27 @@ class SweepResult(Shown):
         return cls((*first, *others), shelf.folder)
 
     def attack(self, task: int) -> AttackResult:
-        """The attack of a task by its row, where the sweep ran with ``keep_results=True``.
+        """Load the attack of a task by its row, if the sweep ran with ``keep_results=True``.
 
         Raises
         ------
         FileNotFoundError
-            If it was not kept.
+            If it was not saved.
         """
         record = self.records[task]
         path = None if self.store is None else Store(self.store).attack_file(record.key)
         if path is None or not path.is_file():
             raise FileNotFoundError(
-                f"the attack of task {task} ({record.status}) was not kept; sweep with keep_results=True"
+                f"the attack of task {task} ({record.status}) was not saved; sweep with keep_results=True"
             )
         return AttackResult.load(path)
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame, one row a task: parameters, what the task returned, random_state, status, error, seconds.
+        """Return a pandas DataFrame, one row per task: parameters, return values, random_state, status, error, seconds.
 
-        Entries of dicts have names with points (``target.label_flip.error``, ``bound.n_points``). What a task returned is
-        called ``result.NAME`` where a parameter or a column of the sweep has that name (``result.seconds`` is the attack's
-        own time, ``seconds`` the task's). The provenance of an attack is left out; ``records`` have it.
+        Entries of dicts have dotted names (``target.label_flip.error``, ``bound.n_points``). A return value is called
+        ``result.NAME`` if a parameter or a column of the sweep has that name (``result.seconds`` is the time of the attack,
+        ``seconds`` that of the task). The provenance of an attack is left out; ``records`` include it.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class SweepResult(Shown):
         return row | {name: getattr(record, name) for name in _OWN}
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Write the table; columns that hold values of several kinds become text.
+        """Write the table; columns with values of several types become text.
 
         Raises
         ------
@@ -142,19 +142,19 @@ class SweepResult(Shown):
             frame.to_parquet(file, index=False)
 
     def plot(self, x: str | None = None, y: str | None = None, value: str = "n_points", *, ax: Any = None) -> Any:
-        """A heat map of a value over two parameters; see :func:`convexpoison.display.heat_map.plot_heat_map`.
+        """Plot a heat map of a value over two parameters; see :func:`convexpoison.display.heat_map.plot_heat_map`.
 
         Parameters
         ----------
         x, y : str, optional
-            Columns of :meth:`to_frame`; where not given the first parameters that take several values, or any.
+            Columns of :meth:`to_frame`; default: the first parameters that take several values, or any.
         value : str
         ax : matplotlib Axes, optional
 
         Raises
         ------
         ValueError
-            A column that does not exist or holds no numbers; tasks that have fewer than two parameters.
+            If a column does not exist or has no numbers, or the tasks have fewer than two parameters.
         MissingDependencyError
             If pandas or matplotlib is not installed.
         """
@@ -165,14 +165,14 @@ class SweepResult(Shown):
         return plot_heat_map(self.to_frame(), str(chosen[0]), str(chosen[1]), value, ax)
 
     def varied(self) -> list[str]:
-        """Names of the parameters, those that take several values first, as :meth:`to_frame` has them."""
+        """Return the names of the parameters as in :meth:`to_frame`, those that take several values first."""
         rows = [_flat(record.params) for record in self.records]
         names = dict.fromkeys(name for row in rows for name in row)
         return sorted(names, key=lambda name: len({str(row.get(name)) for row in rows}) == 1)
 
 
 def _flat(entries: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Dicts in dicts as one, with names joined by points; lists as JSON, so that they can be compared and grouped."""
+    """Flatten nested dicts, with names joined by dots; lists become JSON, so that they can be compared and grouped."""
     flat: dict[str, Any] = {}
     for name, value in entries.items():
         if isinstance(value, Mapping):

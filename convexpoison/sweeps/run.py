@@ -1,4 +1,4 @@
-"""Runs a grid: what is not in the store yet, in parallel, with every finished task written down at once."""
+"""Execution of a grid: tasks without a record run in parallel, and each is recorded as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -33,53 +33,52 @@ def sweep(
     keep_results: bool = False,
     progress: bool | None = None,
 ) -> SweepResult:
-    """Attacks or bounds for every point of a grid, in parallel; a run that was cut short goes on where it was.
+    """Run attacks or bounds for every point of a grid, in parallel; resume an interrupted run.
 
     Parameters
     ----------
     grid : dict of lists, list of such dicts, or path to (or text of) a YAML file
-        As :class:`sklearn.model_selection.ParameterGrid` takes it. For ``task`` "attack" and "lower_bound":
+        As in :class:`sklearn.model_selection.ParameterGrid`. For ``task`` "attack" and "lower_bound":
 
-        - ``dataset``: names that :func:`convexpoison.datasets.load` knows, Datasets, or pairs (X, y);
+        - ``dataset``: names accepted by :func:`convexpoison.datasets.load`, Datasets, or pairs (X, y);
         - ``loss``, ``C`` or ``C_R``, ``intercept``, ``intercept_scaling``: the victim; or ``victim``, a
-          :class:`~convexpoison.Victim` or a dict of those. Read from the target where it is an estimator and none is given;
+          :class:`~convexpoison.Victim` or a dict of those. Default: read from the target, if it is an estimator;
         - ``target``: models or goals, or recipes. For models ``{"label_flip": {"error": 0.1}}`` (also ``flip``: "held_out" or
           "test", ``evaluate``: "test", ``quantiles``, ``copies``, ``improved``; :func:`convexpoison.targets.label_flip`) and
           ``{"subpopulation": {"rank": 0}}`` (also ``label``, ``n_clusters``, ``min_rows``, ``improved``;
           :func:`convexpoison.targets.subpopulation_target`). For goals, on test rows, ``{"error_rate": {"rate": 0.2}}``,
           ``{"flip": {"row": 3}}`` and ``{"misclassify": {"rows": [3, 8]}}``;
-        - ``space``: "own" (the data set's), "relaxed" (whole numbers become intervals) or a Space;
-        - ``seed``: what is drawn in a task is drawn from it, so that tasks with the same seed share a target;
+        - ``space``: "own" (the data set's), "relaxed" (integers become intervals) or a Space;
+        - ``seed``: the seed of all random draws of a task, so that tasks with the same seed share a target;
         - every other argument of :func:`convexpoison.attack` (``method``, ``eps``, ``max_points``, ``bound_time_limit_s``, ...,
           and the options of the method) or :func:`convexpoison.lower_bound`. An attack records its accuracy on the data
           set's test rows.
 
-        A YAML file holds the grid itself, or ``grid:`` and beside it ``task:`` and ``random_state:``.
+        A YAML file contains the grid itself, or ``grid:`` and beside it ``task:`` and ``random_state:``.
     task : {"attack", "lower_bound"}, callable or "module:function"
-        A function is called as ``task(params, random_state)``, with any parameters, and returns a dict of numbers and words or
-        an AttackResult. "attack" where not given.
+        A function is called as ``task(params, random_state)``, with any parameters, and returns a dict of numbers and strings
+        or an AttackResult. Default: "attack".
     n_jobs : int, optional
-        Tasks at a time, -1 for one a core; joblib's backend, and its number where not given, come from
+        Number of parallel tasks, -1 for one per core; the backend and the default number are those of
         :func:`joblib.parallel_config`, for example ``parallel_config(backend="dask")``. Each task has one BLAS thread.
     store : path, optional
-        Folder with one record a finished task. With the same folder a later call runs only what is new. Finished means
-        the same parameters and seed: **a change in the code of a task is not seen**, so name another folder then.
+        Folder with one record per finished task. With the same folder a later call runs only new tasks. A task is identified
+        by its parameters and seed: **a change in the code of a task is not detected**, so name another folder then.
     random_state : int
-        Each task has its own seed (:class:`numpy.random.SeedSequence`), which depends on this and on the task's parameters
-        alone, not on ``n_jobs``, the order or the rest of the grid. A ``seed`` in the grid takes its place. 0 where
-        not given.
+        Each task has its own seed (:class:`numpy.random.SeedSequence`), which depends only on this and on the task's
+        parameters, not on ``n_jobs``, the order or the rest of the grid. A ``seed`` in the grid replaces it. Default: 0.
     retry_failed : bool
         Run the tasks again that failed in an earlier call.
     keep_results : bool
         Save each AttackResult in the store (:meth:`SweepResult.attack`).
     progress : bool, optional
-        Progress bar on stderr; on a terminal only, where not given.
+        Progress bar on stderr; default: only on a terminal.
 
     Returns
     -------
     SweepResult
-        In the order of the grid. A task that raises is recorded with its traceback (:attr:`SweepResult.failed`) and the
-        others go on. After Ctrl-C the tasks that did not run are in :attr:`SweepResult.pending`.
+        In the order of the grid. A task that raises is recorded with its traceback (:attr:`SweepResult.failed`), and the
+        others still run. After Ctrl-C the tasks that did not run are in :attr:`SweepResult.pending`.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def sweep(
         Before any task starts: an empty grid, an unknown name, a value that has no hash, a function that cannot be imported,
         a store that cannot be written to or that belongs to another task or format.
     RuntimeError
-        If a worker process dies; what is finished is in the store.
+        If a worker process dies; finished tasks are in the store.
 
     Examples
     --------
@@ -112,7 +111,7 @@ def sweep(
     except KeyboardInterrupt:
         interrupted = True
     except BrokenExecutor as error:
-        raise RuntimeError(f"a worker process died, perhaps for want of memory. {_how_to_go_on(shelf)}") from error
+        raise RuntimeError(f"a worker process died, perhaps for lack of memory. {_how_to_go_on(shelf)}") from error
     records = tuple(known.get(t.key, Record.of(t)) for t in tasks)
     result = SweepResult(records, None if shelf is None else shelf.folder, interrupted)
     if interrupted:
@@ -123,8 +122,8 @@ def sweep(
 def _run(
     job: Job, tasks: list[Task], store: Store | None, n_jobs: int | None, keep: bool, progress: bool | None
 ) -> Iterator[Record]:
-    """Each record when its task is done and written down."""
-    # One task a batch, and whoever is ready first comes first: what is done is in the store as soon as can be.
+    """Yield each record when its task is finished and written."""
+    # One task per batch, in the order of completion: a finished task is in the store as soon as possible.
     parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
     shown = None if progress is None else not progress
     with (
@@ -140,12 +139,12 @@ def _run(
 
 @contextmanager
 def _closed(done: Any) -> Iterator[Any]:
-    """Stops the workers if the results are not all fetched."""
+    """Stop the workers if the results are not all fetched."""
     try:
         yield done
     finally:
         with warnings.catch_warnings():
-            # It warns of tasks that are cancelled, which is what closing is for.
+            # joblib warns of cancelled tasks; cancelling them is the purpose of closing.
             warnings.filterwarnings("ignore", ".*still being processed by the workers have been cancelled", UserWarning)
             done.close()
 
@@ -155,27 +154,27 @@ def _check_keeping(job: Job, store: Any, keep_results: bool) -> None:
         raise ValueError("keep_results saves attacks in the store; pass store=")
     if store is not None and job.nameless:
         raise TypeError(
-            f"{job.name} cannot be told from other functions in a store ({job.nameless}); pass a function of a module"
+            f"{job.name} does not identify a function in a store ({job.nameless}); pass a function of a module"
         )
 
 
 def _known(store: Store | None, job: Job, tasks: list[Task]) -> dict[str, Record]:
-    """The tasks of this grid that have a record; a store of other things says so."""
+    """Return the records of this grid's tasks; warn if the store has none of them, or records of another version."""
     if store is None:
         return {}
     records = store.begin(job.name, tasks)
     known = {task.key: records[task.key] for task in tasks if task.key in records}
     if records and not known:
         warnings.warn(
-            f"none of the {len(records)} tasks in the store {store.folder} belongs to this grid and seed; they are left as "
-            "they are",
+            f"none of the {len(records)} tasks in the store {store.folder} belongs to this grid and seed; they are left "
+            "unchanged",
             stacklevel=3,
         )
     old = {record.version for record in known.values()} - {__version__}
     if old:
         warnings.warn(
             f"the store {store.folder} has records of convexpoison {', '.join(sorted(old))}; this is {__version__}, and they "
-            "are taken as they are. Name another folder to run them again",
+            "are used unchanged. Name another folder to run them again",
             stacklevel=3,
         )
     return known
@@ -183,5 +182,5 @@ def _known(store: Store | None, job: Job, tasks: list[Task]) -> dict[str, Record
 
 def _how_to_go_on(store: Store | None) -> str:
     if store is None:
-        return "With store= a later call would go on from here."
-    return f"What is finished is in {store.folder}; the same call again runs the rest."
+        return "With store= a later call would resume from here."
+    return f"Finished tasks are in {store.folder}; the same call again runs the rest."

@@ -1,4 +1,4 @@
-"""One task, as it runs in a worker."""
+"""The run of one task in a worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convexpoison.sweeps.records import Record
 
 
 def run_task(function: Callable[..., Any], task: Task, keep: bool, home: int) -> tuple[Record, AttackResult | None]:
-    """Run the function and say what became of it; the attack comes along where it is to be kept.
+    """Run the function and return the record of the task, with the attack if it is to be saved.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def run_task(function: Callable[..., Any], task: Task, keep: bool, home: int) ->
         try:
             found = function(dict(task.params), task.random_state)
             if isinstance(found, AttackResult) and found.stop_reason == "interrupted":
-                raise KeyboardInterrupt  # the attack has caught it, but this task is not finished
+                raise KeyboardInterrupt  # the attack caught Ctrl-C, but this task is not finished
             result = _facts(found)
         except (Exception, SystemExit):
             seconds = perf_counter() - started
@@ -50,7 +50,7 @@ def _facts(found: Any) -> dict[str, Any]:
     if isinstance(found, AttackResult):
         found = found.to_dict()
     if not isinstance(found, Mapping):
-        raise TypeError(f"a task returns an AttackResult or a dict of numbers and words; got {type(found).__name__}")
+        raise TypeError(f"a task returns an AttackResult or a dict of numbers and strings; got {type(found).__name__}")
     facts: dict[str, Any] = plain(found, _listed, "result")
     return facts
 
@@ -60,12 +60,12 @@ def _listed(value: Any, name: str) -> Any:
         return plain(value.tolist(), _listed, name)
     if sp.issparse(value):
         return plain(value.toarray().tolist(), _listed, name)
-    raise TypeError(f"a task returns numbers, words, lists and dicts; {name} is of type {type(value).__name__}")
+    raise TypeError(f"a task returns numbers, strings, lists and dicts; {name} is of type {type(value).__name__}")
 
 
 @contextmanager
 def _interrupts_go(home: int) -> Iterator[None]:
-    """Ctrl-C reaches every process of the terminal, but the calling one alone decides: it stops the workers."""
+    """Ignore Ctrl-C in a worker: it reaches every process of the terminal, but only the calling one stops the workers."""
     if os.getpid() == home or threading.current_thread() is not threading.main_thread():
         yield
         return

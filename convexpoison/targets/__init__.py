@@ -6,7 +6,9 @@
 - :func:`least_mass`: the model that reaches a goal with the fewest points that a search finds.
 """
 
-from convexpoison.attacks.fewest_points_result import LeastMassTarget, least_mass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from convexpoison.targets.cheapest import cheapest
 from convexpoison.targets.label_flip import COPIES, QUANTILES, Candidate, label_flip, label_flips
 from convexpoison.targets.subpopulations import (
@@ -16,6 +18,9 @@ from convexpoison.targets.subpopulations import (
     subpopulation_target,
     subpopulations,
 )
+
+if TYPE_CHECKING:
+    from convexpoison.attacks.fewest_points_result import LeastMassTarget, least_mass
 
 __all__ = [
     "COPIES",
@@ -32,3 +37,12 @@ __all__ = [
     "subpopulation_target",
     "subpopulations",
 ]
+
+_LATER = ("LeastMassTarget", "least_mass")
+"""Names of the search, which stands on this package: imported on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module("convexpoison.attacks.fewest_points_result"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

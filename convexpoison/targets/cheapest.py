@@ -10,11 +10,12 @@ import numpy as np
 from convexpoison._utils.deadline import Clock
 from convexpoison.adapters.read import read_scenario
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.errors import SolverError
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.label_flip import Candidate
+from convexpoison.threats import AddRows
 
 AnyTarget = TypeVar("AnyTarget")
 
@@ -52,7 +53,7 @@ def cheapest(
         scenario = read_scenario(model, data, victim, space, "auto", None)
         if scenario.target is None:
             raise TypeError("candidates must be models; got a goal")
-        problem = MassProblem(victim, scenario.data, scenario.target, scenario.space)
+        problem = Problem(victim, scenario.data, AddRows(scenario.space), scenario.target)
         masses.append(_mass(problem, clock))
     if not np.isfinite(masses).any():
         raise ValueError(
@@ -61,7 +62,7 @@ def cheapest(
     return candidates[int(np.argmin(masses))]
 
 
-def _mass(problem: MassProblem, clock: Clock) -> float:
+def _mass(problem: Problem, clock: Clock) -> float:
     try:
         return np.inf if clock.over else tight_bound(problem, time_limit_s=clock.left()).mass
     except SolverError:

@@ -1,4 +1,4 @@
-"""As much Markdown as the project's own files hold, as docutils nodes: headings, paragraphs, lists, tables, listings."""
+"""The Markdown of the project's own files as docutils nodes: headings, paragraphs, lists, tables, listings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 
 
 def blocks(text: str) -> Iterator[list[str]]:
-    """Runs of lines that belong together."""
+    """Split lines into blocks that belong together."""
     block: list[str] = []
     fenced = False
     for line in text.splitlines():
@@ -32,7 +32,7 @@ def blocks(text: str) -> Iterator[list[str]]:
 
 
 def kind(block: Sequence[str]) -> str:
-    """What a block is: "heading", "table", "list", "numbers", "listing", "picture" or "paragraph"."""
+    """Return the kind of a block: "heading", "table", "list", "numbers", "listing", "picture" or "paragraph"."""
     first = block[0]
     for mark, name in (("#", "heading"), ("|", "table"), ("- ", "list"), ("```", "listing")):
         if first.startswith(mark):
@@ -43,7 +43,7 @@ def kind(block: Sequence[str]) -> str:
 
 
 def inline(text: str) -> list[nodes.Node]:
-    """Words with code, bold and stressed words and links in them; a link to a file of the project becomes the file's name."""
+    """Parse words with code, bold and stressed words and links; a link to a file of the project becomes the file's name."""
     found: list[nodes.Node] = []
     end = 0
     for match in _INLINE.finditer(text):
@@ -64,34 +64,34 @@ def inline(text: str) -> list[nodes.Node]:
 
 
 def paragraph(block: Sequence[str]) -> nodes.paragraph:
-    """Lines that are one paragraph."""
+    """Parse a paragraph."""
     return nodes.paragraph("", "", *inline(" ".join(line.strip() for line in block)))
 
 
 def listing(block: Sequence[str]) -> nodes.literal_block:
-    """A fenced listing."""
+    """Parse a fenced listing."""
     return nodes.literal_block(text="\n".join(block[1:-1]), language="text")
 
 
 def heading(block: Sequence[str]) -> nodes.rubric:
-    """A heading below the title of the page."""
+    """Parse a heading below the title of the page."""
     return nodes.rubric("", "", *inline(block[0].lstrip("# ")))
 
 
 def picture(block: Sequence[str]) -> tuple[str, str]:
-    """Alternative words and file name."""
+    """Parse alternative words and file name."""
     match = _PICTURE.fullmatch(block[0].strip())
     assert match is not None
     return match[1], match[2]
 
 
 def bullets(block: Sequence[str]) -> nodes.bullet_list:
-    """A list of one level; an item may go on in the next line."""
+    """Parse a list of one level; an item may continue in the next line."""
     return nodes.bullet_list("", *_items(block, re.compile("- ")))
 
 
 def numbers(block: Sequence[str]) -> nodes.enumerated_list:
-    """The same with numbers."""
+    """Parse a numbered list of one level."""
     return nodes.enumerated_list("", *_items(block, _NUMBER))
 
 
@@ -107,7 +107,7 @@ def _items(block: Sequence[str], mark: re.Pattern[str]) -> list[nodes.list_item]
 
 
 def table(block: Sequence[str], columns: Sequence[str] = (), rows: str = "") -> nodes.table:
-    """A table: some of its columns in the order asked for, and the rows in which a word occurs.
+    """Parse a table: the columns asked for in that order, and the rows in which a word occurs.
 
     Raises
     ------

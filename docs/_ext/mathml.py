@@ -11,13 +11,13 @@ from sphinx.util.math import get_node_equation_number
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
-    """A formula in a line."""
+    """Write a formula in a line."""
     self.body.append(latex2mathml.tex2mathml(" ".join(node.astext().split()), as_block=False))
     raise nodes.SkipNode
 
 
 def visit_displaymath(self: Any, node: nodes.math_block) -> None:
-    """A formula of its own; with an alignment where it has several lines."""
+    """Write a displayed formula, with an alignment if it has several lines."""
     text = node.astext().strip()
     if r"\\" in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
@@ -30,6 +30,6 @@ def visit_displaymath(self: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the translators; called by Sphinx."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

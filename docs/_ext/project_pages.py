@@ -52,12 +52,12 @@ class MarkdownDirective(SphinxDirective):
             raise self.error(f"{path.name}: {exc}") from exc
 
     def find(self) -> Path | None:
-        """The file, if there is one."""
+        """Return the file, None if there is none."""
         path = ROOT / self.arguments[0]
         return path if path.exists() else None
 
     def absent(self) -> str:
-        """What is said where there is no file."""
+        """Return the words for a missing file."""
         if "missing" not in self.options:
             raise self.error(f"there is no file {self.arguments[0]}")
         return str(self.options["missing"])
@@ -89,7 +89,7 @@ class MarkdownDirective(SphinxDirective):
 
 
 class ResultDirective(MarkdownDirective):
-    """What an experiment printed."""
+    """The printed results of an experiment."""
 
     def find(self) -> Path | None:
         names = [self.arguments[0].format(scale=scale) for scale in SCALES]
@@ -126,7 +126,7 @@ def _help(context: click.Context) -> nodes.literal_block:
 
 
 class BackendsDirective(SphinxDirective):
-    """What each solver backend declares that it can take."""
+    """The declared capabilities of each solver backend."""
 
     def run(self) -> list[nodes.Node]:
         from convexpoison import solvers
@@ -149,7 +149,7 @@ _PLAIN = {
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the directives; called by Sphinx."""
     app.add_directive("markdown", MarkdownDirective)
     app.add_directive("result", ResultDirective)
     app.add_directive("commands", CommandsDirective)

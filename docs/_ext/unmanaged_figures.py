@@ -1,4 +1,4 @@
-"""Puts the figures of ``result.plot()`` into the gallery: made without pyplot, they are not found by sphinx-gallery."""
+"""Put the figures of ``result.plot()`` into the gallery: made without pyplot, they are not found by sphinx-gallery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
 
 
 def _figures(values: Iterable[Any]) -> list[Figure]:
-    """The figures of all axes among the values, each once."""
+    """Return the figures of all axes among the values, each once."""
     found: dict[int, Figure] = {}
     for value in values:
         for ax in value.ravel() if isinstance(value, np.ndarray) and value.dtype == object else [value]:
@@ -35,5 +35,5 @@ def _figures(values: Iterable[Any]) -> list[Figure]:
 
 
 def _get_sg_image_scraper() -> Callable[[Any, dict[str, Any], dict[str, Any]], str]:
-    """Asked for by sphinx-gallery."""
+    """Return the scraper; called by sphinx-gallery."""
     return scrape

@@ -117,7 +117,7 @@ def test_an_attack_without_tight_bounds_makes_the_same_points(digits, victim, ta
     data = (digits.X_train, digits.y_train)
     whole = cp.attack(target, data, victim=victim, max_points=12)
     monkeypatch.setattr(
-        "convexpoison.bounds.bound.tight_bound", lambda *_, **__: pytest.fail("a linear program was solved")
+        "convexpoison.bounds.target.tight_bound", lambda *_, **__: pytest.fail("a linear program was solved")
     )
     alone = cp.attack(target, data, victim=victim, max_points=12, bound_time_limit_s=0)
     np.testing.assert_array_equal(alone.points, whole.points)
@@ -195,10 +195,10 @@ def test_summary_speaks_of_the_kept_model(close):
 
 
 def test_a_tight_bound_that_is_not_ready_leaves_that_of_the_models_on_the_way(digits, victim, target, monkeypatch):
-    from convexpoison.bounds.bound import Bound, BoundProblem
+    from convexpoison.bounds.bound import Bound, TheTarget
 
-    nothing = lambda problem, limit: Bound(0.0, problem.target, None, np.inf, "tight", "highs")  # noqa: E731
-    monkeypatch.setattr(BoundProblem, "tight", nothing)
+    nothing = lambda problem, limit: Bound(0.0, TheTarget(problem.target), None, "tight", solver="highs")  # noqa: E731
+    monkeypatch.setattr("convexpoison.bounds.target.tight_target_bound", nothing)
     result = cp.attack(target, digits.train, victim=victim, space=digits.space, max_points=10)
     assert 0 < result.induced_bound.value <= 10
     assert result.induced_bound.method == "theorem_2"

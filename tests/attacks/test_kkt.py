@@ -13,8 +13,9 @@ import convexpoison as cp
 from convexpoison.attacks.base import Task
 from convexpoison.attacks.kkt import kkt, splits, start
 from convexpoison.attacks.nearest import nearest_model
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 SMOOTH = ("logistic", "squared_hinge")
 VICTIMS = [
@@ -56,7 +57,7 @@ def test_finds_points_that_induced_the_target(victim):
     loss here and had a share of it)."""
     task = small_task(victim)
     poison = kkt(task, n_splits=11)
-    at_kink = MassProblem(victim, task.data, task.target, task.space).clean.pull_b.size
+    at_kink = Problem(victim, task.data, AddRows(task.space), task.target).subdifferential.pull_b.size
     assert poison.counts.sum() == 10 and len(poison.points) <= 2
     assert task.space.contains(poison.points).all()
     assert len(poison.info["splits"]) >= 11 - 1
@@ -146,7 +147,7 @@ def test_smooth_losses_do_as_well_as_another_minimiser(loss):
 def test_nearest_model_leaves_no_more(digits, loss):
     """The stronger relative, which also chooses the split and the rows on the margin."""
     task = flip_task(digits, loss, 60)
-    problem = MassProblem(task.victim, task.data, task.target, task.space)
+    problem = Problem(task.victim, task.data, AddRows(task.space), task.target)
     assert nearest_model(problem, 60).residual <= kkt(task, keep="residual", n_starts=3).info["residual"] + 1e-6
 
 
@@ -163,7 +164,7 @@ def test_reaches_the_targets_error_on_digits(digits):
 class TestSplits:
     def test_grid_and_balance(self):
         task = small_task(cp.Victim("hinge", C_R=0.1))
-        problem = MassProblem(task.victim, task.data, task.target, task.space)
+        problem = Problem(task.victim, task.data, AddRows(task.space), task.target)
         found = splits(problem, 10, 5)
         balance = 0.5 * (10 + start(problem, 10)[-1])
         assert {0, 2, 5, 8, 10} <= set(found) <= {0, 2, 5, 8, 10, round(balance)}
@@ -171,7 +172,7 @@ class TestSplits:
 
     def test_fewer_points_than_splits(self):
         task = small_task(cp.Victim("logistic", C_R=0.1))
-        assert splits(MassProblem(task.victim, task.data, task.target, task.space), 2, 7) == [0, 1, 2]
+        assert splits(Problem(task.victim, task.data, AddRows(task.space), task.target), 2, 7) == [0, 1, 2]
 
     def test_one_label(self):
         task = small_task(cp.Victim("hinge", C_R=0.1), space=cp.Space.box(-1, 1, 3).with_labels([1]))

@@ -11,11 +11,12 @@ import pytest
 import scipy.sparse as sp
 
 from convexpoison import Space, Victim
-from convexpoison.attacks.base import METHODS, Poison, Task, check_options
+from convexpoison.attacks.base import METHODS, Task, check_options
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
 from convexpoison.datasets import Dataset, load
 from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss, SmoothHinge
+from convexpoison.poison import Poison
 
 
 def plane(loss: object = "logistic", n_points: int = 1, lam: float = 0.0, **changes: Any) -> Task:

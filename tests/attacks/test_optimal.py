@@ -16,10 +16,12 @@ from convexpoison.attacks.kkt_check import Copies, residual
 from convexpoison.attacks.optimal import nearest_attainable, optimal, tolerance
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_perspective import Relaxation, kinds_of, perspective_bound
-from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import UnattainableTargetError
+from convexpoison.problem import Problem
 from convexpoison.solvers import highs
+from convexpoison.threats import AddRows
 
 
 def written_out(attack, data):
@@ -56,7 +58,7 @@ def solved(request, digits):
     victim = cp.Victim(loss, **strength)
     data = TrainingData.from_user(digits.train)
     target = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.1, 0.2)).model
-    problem = MassProblem(victim, data, target, cp.Space.box(0, 1, 64))
+    problem = Problem(victim, data, AddRows(cp.Space.box(0, 1, 64)), target)
     return problem, optimal(problem)
 
 
@@ -90,16 +92,18 @@ def test_a_target_that_no_training_has_made(loss, strength, digits):
     """Without clean rows at margin 1 whole hinge masses are not enough: points with a share have to balance the rest."""
     victim, data = cp.Victim(loss, **strength), TrainingData.from_user(digits.train)
     clean = victim.trainer(data).model
-    problem = MassProblem(victim, data, cp.LinearModel(0.9 * clean.coef, clean.intercept + 0.1), cp.Space.box(0, 1, 64))
-    assert problem.clean.pull_b.size == 0
+    problem = Problem(
+        victim, data, AddRows(cp.Space.box(0, 1, 64)), cp.LinearModel(0.9 * clean.coef, clean.intercept + 0.1)
+    )
+    assert problem.subdifferential.pull_b.size == 0
     check(optimal(problem), problem, most_above=2)
 
 
 def test_the_two_ways_to_the_bound_agree(digits):
     victim, data = cp.Victim("logistic", C=1.0), TrainingData.from_user(digits.train)
     target = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.1,)).model
-    problem = MassProblem(victim, data, target, cp.Space.box(0, 1, 64))
-    tangents, slices = perspective_bound(problem), tight_bound(problem)
+    problem = Problem(victim, data, AddRows(cp.Space.box(0, 1, 64)), target)
+    tangents, slices = perspective_bound(TightProgram(problem)), tight_bound(problem)
     assert tangents.value == pytest.approx(slices.value, rel=1e-5)
     assert tangents.mass - tangents.value <= 1e-6 * tangents.mass
 
@@ -130,13 +134,13 @@ def random_problem(seed, loss, least_rows=8, summed=None):
     clean = trainer.model
     for _ in range(int(rng.integers(1, 12))):
         trainer.add(rng.uniform(-2, 2, d), float(rng.choice(labels)))
-    return MassProblem(victim, data, clean.between(trainer.model, float(rng.uniform(0.5, 1.0))), space)
+    return Problem(victim, data, AddRows(space), clean.between(trainer.model, float(rng.uniform(0.5, 1.0))))
 
 
 def nothing_balances(problem, first, most=10):
     """Hinge: whether no whole numbers of points balance the intercept. Where no point reaches margin 1 (and no clean row is
     there) every point pulls in full, so what is left of the intercept's equation is a whole number."""
-    target, space, clean = problem.target, problem.space, problem.clean
+    target, space, clean = problem.target, problem.space, problem.subdifferential
     largest = np.maximum(target.coef * space.lower, target.coef * space.upper).sum() + abs(target.intercept)
     growth = problem.victim.kappa * problem.victim.penalty_gradient(target)[1]
     left = [clean.g.b + growth * n + n - 2 * k for n in range(first, first + most + 1) for k in range(n + 1)]
@@ -217,8 +221,8 @@ def stationary(problem, points, labels):
     target, victim = problem.target, problem.victim
     penalty_w, penalty_b = victim.penalty_gradient(target)
     growth = victim.kappa * len(labels) * np.append(penalty_w, penalty_b)
-    goal = -np.append(problem.clean.g.w, problem.clean.g.b) - growth
-    pulls = [*np.column_stack([problem.clean.pull_w, problem.clean.pull_b])]
+    goal = -np.append(problem.subdifferential.g.w, problem.subdifferential.g.b) - growth
+    pulls = [*np.column_stack([problem.subdifferential.pull_w, problem.subdifferential.pull_b])]
     for x, y in zip(points, labels, strict=True):
         margin, pull = y * (x @ target.coef + target.intercept), -y * np.append(x, 1.0)
         if abs(margin - 1.0) < 1e-9:
@@ -260,7 +264,7 @@ def test_never_above_exhaustion_over_a_grid(d, strength):
         trainer = victim.trainer(data)
         for _ in range(n_used):
             trainer.add(np.array(grid[rng.integers(len(grid))]), float(rng.choice([-1, 1])))
-        problem = MassProblem(victim, data, trainer.model, space)
+        problem = Problem(victim, data, AddRows(space), trainer.model)
         attack = optimal(problem)
         least = exhausted(problem, grid, n_used)
         assert attack.status == "exact" and attack.least
@@ -276,7 +280,7 @@ def test_equals_exhaustion_where_the_best_points_are_corners():
     victim, corner = cp.Victim("hinge", C=0.2), np.array([1.0, 1.0])
     trainer = victim.trainer(data)
     trainer.add(corner, -1.0, 2)
-    problem = MassProblem(victim, data, trainer.model, cp.Space.box(0, 1, 2).with_labels([-1]))
+    problem = Problem(victim, data, AddRows(cp.Space.box(0, 1, 2).with_labels([-1])), trainer.model)
     attack = optimal(problem)
     assert attack.n_points == exhausted(problem, list(product((0.0, 1.0), repeat=2)), 3) == 2
 
@@ -297,7 +301,7 @@ def test_binary_and_one_hot_columns_against_enumeration(loss, strength):
     trainer = victim.trainer(data)
     trainer.add(np.array([1.0, 1.0, 0.0, 1.0, 0.0, 0.0]), -1.0, 4)
     trainer.add(np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0]), 1.0, 2)
-    problem = MassProblem(victim, data, trainer.model, space)
+    problem = Problem(victim, data, AddRows(space), trainer.model)
     attack = optimal(problem, time_limit_s=20)
     assert space.contains(attack.points, tol=0).all()
     assert ceil(attack.lower - 1e-6) <= 6
@@ -313,7 +317,7 @@ def test_real_columns_among_binary_ones_make_up_for_rounding():
     data, victim = TrainingData.from_user((X, y)), cp.Victim("hinge", C_R=0.05)
     target = cp.targets.label_flip(victim, (X, y), error=0.1).model
     space = cp.Space.box(0, 1, 6).with_integer(range(2, 6))
-    attack = optimal(MassProblem(victim, data, target, space), time_limit_s=5)
+    attack = optimal(Problem(victim, data, AddRows(space), target), time_limit_s=5)
     assert space.contains(attack.points, tol=1e-9).all()
     start = cp.max_loss_difference(victim.trainer(data).model, target, space).value
     assert attack.reproduction.difference < 0.2 * start
@@ -327,18 +331,18 @@ def test_real_columns_among_binary_ones_make_up_for_rounding():
 def test_unattainable_targets_are_refused_with_the_nearest(loss, digits):
     victim, data = cp.Victim(loss, C_R=0.05), TrainingData.from_user(digits.train)
     clean = victim.trainer(data).model
-    problem = MassProblem(victim, data, cp.LinearModel(5 * clean.coef, clean.intercept), cp.Space.box(0, 1, 64))
+    problem = Problem(victim, data, AddRows(cp.Space.box(0, 1, 64)), cp.LinearModel(5 * clean.coef, clean.intercept))
     with pytest.raises(UnattainableTargetError, match="no number of added points reproduces this target"):
         optimal(problem)
     nearest = nearest_attainable(problem)
     assert nearest.distance(problem.target) < clean.distance(problem.target)
-    there = MassProblem(victim, data, nearest, problem.space)
-    assert np.isfinite((tight_bound if loss == "hinge" else perspective_bound)(there).mass)
+    there = Problem(victim, data, AddRows(problem.space), nearest)
+    assert np.isfinite((tight_bound(there) if loss == "hinge" else perspective_bound(TightProgram(there))).mass)
 
 
 def test_the_clean_model_needs_nothing(digits):
     victim, data = cp.Victim("logistic", C=1.0), TrainingData.from_user(digits.train)
-    attack = optimal(MassProblem(victim, data, victim.trainer(data).model, cp.Space.box(0, 1, 64)))
+    attack = optimal(Problem(victim, data, AddRows(cp.Space.box(0, 1, 64)), victim.trainer(data).model))
     assert (attack.n_points, attack.gap, attack.status) == (0, 0, "exact")
     assert attack.points.shape == (0, 64)
 
@@ -347,7 +351,7 @@ def test_spaces_that_are_not_linear_are_refused(digits):
     victim, data = cp.Victim("hinge", C_R=0.05), TrainingData.from_user(digits.train)
     space = cp.Space.box(0, 1, 64).with_ball(np.full(64, 0.5), 2.0)
     with pytest.raises(ValueError, match="this one has ball"):
-        optimal(MassProblem(victim, data, victim.trainer(data).model, space))
+        optimal(Problem(victim, data, AddRows(space), victim.trainer(data).model))
 
 
 # -------------------------------------------------------------------- at size
@@ -359,7 +363,7 @@ def test_mnist(loss, seconds, data_folder):
     mnist = cp.datasets.load("mnist_17", data_home=data_folder)
     victim, data = cp.Victim(loss, C_R=0.09), TrainingData.from_user(mnist.train)
     target = cp.targets.label_flip(victim, mnist.train, error=0.05, evaluate=mnist.test, quantiles=(0.2,)).model
-    problem = MassProblem(victim, data, target, cp.Space.box(0, 1, 784))
+    problem = Problem(victim, data, AddRows(cp.Space.box(0, 1, 784)), target)
     attack = optimal(problem)
     check(attack, problem)
     assert attack.seconds < seconds

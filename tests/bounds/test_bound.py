@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.bounds.bound import BoundProblem, quotient
+from convexpoison.bounds.theorem2 import quotient, z
 from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)
@@ -48,12 +50,12 @@ def test_z_of_any_model_is_a_bound():
         if victim.intercept == "none":
             target = cp.LinearModel(target.coef, 0.0)
         data = TrainingData.from_user((X, y))
-        problem = BoundProblem(victim, data, target, cp.Space.box(-1, 1, 2))
+        problem = Problem(victim, data, AddRows(cp.Space.box(-1, 1, 2)), target)
         for scale in (0.01, 1.0):
             for _ in range(10):
                 b = 0.0 if victim.intercept == "none" else target.intercept + scale * rng.normal()
                 theta = cp.LinearModel(target.coef + scale * rng.normal(size=2), b)
-                assert problem.z(theta) <= 3 + 1e-6
+                assert z(problem, theta) <= 3 + 1e-6
 
 
 def test_exhaustion_on_a_grid():

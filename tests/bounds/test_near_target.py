@@ -17,14 +17,15 @@ from convexpoison.attacks.nearest import close_attack, nearest_model
 from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.near_target import ball_bound, eps_close_bound
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood
-from convexpoison.certificates.near_target import NearCertificate
-from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, settled
+from convexpoison.certificates.near_target import NearTargetCertificate
+from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, derivative, settled
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.numerics.intervals import Interval
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)
@@ -77,7 +78,7 @@ def pushed(which):
     """The target is what 8 points with the wrong label induce, which takes nearly as many at least."""
     _, victim, data, _ = case(5, which)
     target = learned(victim, data.X, data.y, np.tile([-1.0, -1.0], (8, 1)), np.ones(8))
-    return MassProblem(victim, data, target, BOX)
+    return Problem(victim, data, AddRows(BOX), target)
 
 
 def difference(victim, model, reference, space):
@@ -109,7 +110,7 @@ def test_radius_zero_is_the_tight_bound_and_the_bound_falls_from_there(which):
 def test_no_ball_that_holds_an_induced_model_is_bounded_above_its_points(seed, which, k, delta):
     rng, victim, data, induced = case(seed, which, k)
     target = moved(victim, induced, rng, delta * (1.0 - 1e-9))
-    bound = ball_bound(MassProblem(victim, data, target, BOX), delta)
+    bound = ball_bound(Problem(victim, data, AddRows(BOX), target), delta)
     assert bound.value <= k + 1e-6
     assert bound.n_points <= k or bound.value > k
 
@@ -127,7 +128,7 @@ def test_no_close_model_takes_fewer_points_than_the_bound(seed, which, k, away, 
     rng, victim, data, induced = case(seed, which, k, space)
     target = moved(victim, induced, rng, away)
     eps = max(difference(victim, induced, target, space), 0.0)
-    bound = eps_close_bound(MassProblem(victim, data, target, space), eps)
+    bound = eps_close_bound(Problem(victim, data, AddRows(space), target), eps)
     assert all(value <= k + 1e-6 for value in bound.candidates.values())
     directions = max(bound.candidates.get(method, 0.0) for method in ("direction", "robust"))
     assert bound.value <= k + 1e-6
@@ -144,7 +145,7 @@ def test_part_of_an_attack_is_close_to_what_all_of_it_induces(seed, which, more)
     corner, label = np.sign(rng.normal(size=2)), float(rng.choice([-1, 1]))
     X, y = data.X, data.y
     models = [learned(victim, X, y, np.tile(corner, (n, 1)), np.full(n, label)) for n in (3, 3 + more)]
-    problem = MassProblem(victim, data, models[1], BOX)
+    problem = Problem(victim, data, AddRows(BOX), models[1])
     assert eps_close_bound(problem, max(difference(victim, *models, BOX), 0.0)).value <= 3 + 1e-6
     assert ball_bound(problem, models[0].distance(models[1]) * (1 + 1e-12)).value <= 3 + 1e-6
 
@@ -167,7 +168,7 @@ def digits_problem(digits, victim, n_flipped=25):
     flipped = np.random.default_rng(0).choice(data.n_samples, n_flipped, replace=False)
     X = data.X.toarray() if hasattr(data.X, "toarray") else data.X
     target = learned(victim, X, data.y, np.vstack([X[flipped]] * 2), np.tile(-data.y[flipped], 2))
-    return MassProblem(victim, data, target, digits.space.relax())
+    return Problem(victim, data, AddRows(digits.space.relax()), target)
 
 
 def test_spaces_of_one_label():
@@ -177,7 +178,7 @@ def test_spaces_of_one_label():
         space = BOX.with_labels([1])
         induced = learned(victim, data.X, data.y, rng.uniform(-1, 1, (3, 2)), np.ones(3))
         target = moved(victim, induced, rng, 0.01)
-        problem = MassProblem(victim, data, target, space)
+        problem = Problem(victim, data, AddRows(space), target)
         assert eps_close_bound(problem, max(difference(victim, induced, target, space), 0.0)).value <= 3 + 1e-6
         assert ball_bound(problem, 0.011).value <= 3 + 1e-6
 
@@ -187,7 +188,7 @@ def test_models_with_the_same_loss_are_close_at_eps_0():
     that by its regulariser and never learns such a target itself."""
     _rng, victim, data, induced = case(3, 0, space=ONE_HOT)
     traded = cp.LinearModel(induced.coef + np.array([0.0, 0.2, 0.2, 0.2]), induced.intercept - 0.2)
-    problem = MassProblem(victim, data, traded, ONE_HOT)
+    problem = Problem(victim, data, AddRows(ONE_HOT), traded)
     assert abs(difference(victim, induced, traded, ONE_HOT)) < 1e-12
     assert tight_bound(problem).value > 1e6  # inf but for rounding
     assert eps_close_bound(problem, 0.0).value <= 4
@@ -196,7 +197,7 @@ def test_models_with_the_same_loss_are_close_at_eps_0():
 def test_an_unattainable_neighbourhood():
     """No data reproduce a hinge target of huge norm: every row of small loss is past its kink, and R pulls."""
     data = training(VICTIMS[0], np.array([[0.5, 0.0], [-0.5, 0.0]]), np.array([1, -1]))
-    problem = MassProblem(cp.Victim("hinge", C_R=0.1), data, cp.LinearModel([50.0, 0.0]), BOX)
+    problem = Problem(cp.Victim("hinge", C_R=0.1), data, AddRows(BOX), cp.LinearModel([50.0, 0.0]))
     assert ball_bound(problem, 1e-3).n_points == np.inf
     assert eps_close_bound(problem, 1e-3).n_points == np.inf
 
@@ -208,10 +209,10 @@ def test_corollary_1_of_the_paper_is_valid_and_weaker():
     victim = cp.Victim("hinge", C=100.0)
     data = training(victim, X, y)
     target = learned(victim, X, y, np.tile([-1.0, -1.0], (12, 1)), np.ones(12))
-    bound = eps_close_bound(MassProblem(victim, data, target, BOX), 1e-3)
+    bound = eps_close_bound(Problem(victim, data, AddRows(BOX), target), 1e-3)
     values = bound.candidates
     assert 0 < values["corollary_1"] <= values["witness"] <= bound.value <= 12
-    assert repr(bound).startswith("ApproximateBound(") and float(bound) == bound.value
+    assert repr(bound).startswith("Bound(") and float(bound) == bound.value
 
 
 # -------------------------------------------------------------------- what the bounds are made of
@@ -231,7 +232,7 @@ def test_scores_prices_and_regularisers_move_no_further(seed, which, away, scale
     rng, victim, data, target = case(seed, which, space=space)
     target = cp.LinearModel(scale * target.coef, scale * target.intercept)
     model = moved(victim, target, rng, away)
-    problem = MassProblem(victim, data, target, space)
+    problem = Problem(victim, data, AddRows(space), target)
     eps = max(difference(victim, model, target, space), 1e-9)
     hood: Neighbourhood = Ball(problem, away) if ball else Close(problem, eps * (1 + 1e-9))
     fall, rise = hood.score_moves()
@@ -250,7 +251,7 @@ def test_the_sway_is_attained_over_a_box():
     """Duality loses nothing: the proposed move is a close model along which the regulariser's gradient moves that far."""
     for which in (0, 1, 6, 12):
         rng, victim, data, target = case(2, which)
-        close = Close(MassProblem(victim, data, target, BOX), 0.05)
+        close = Close(Problem(victim, data, AddRows(BOX), target), 0.05)
         sway = close.sway(Direction(rng.normal(size=2), float(rng.normal())))
         model = cp.LinearModel(target.coef + sway.move.w, target.intercept + sway.move.b)
         along = sway.move.w @ sway.v.w + sway.move.b * victim.intercept_weight * sway.v.b
@@ -260,7 +261,7 @@ def test_the_sway_is_attained_over_a_box():
 
 def test_closeness_of_the_hinge_in_closed_form():
     """Scores reach -1 and 1, so a margin u above 1 falls by at most eps u; MTP's Corollary 3 would have k = r q = 3."""
-    problem = MassProblem(VICTIMS[0], case(0, 0)[2], cp.LinearModel([2.0, 1.0]), BOX)
+    problem = Problem(VICTIMS[0], case(0, 0)[2], AddRows(BOX), cp.LinearModel([2.0, 1.0]))
     close = Close(problem, 0.01)
     assert np.allclose(close.fall(1, np.array([-2.0, 0.0, 1.0, 1.5, 3.0])), [0.01, 0.01, 0.01, 0.015, 0.03])
     assert np.isclose(close.largest_fall(-1), 0.03)
@@ -279,7 +280,7 @@ def test_a_saved_certificate_is_checked_again(which, make, tmp_path):
     bound = make(problem, 0.01)
     assert bound.certified and bound.value > 1.0 and bound.to_dict()["certified"]
     bound.certificate.save(tmp_path / "near.npz")
-    again = NearCertificate.load(tmp_path / "near.npz")
+    again = NearTargetCertificate.load(tmp_path / "near.npz")
     assert again.value == bound.value and again.verify(problem.data)
     assert not replace(again, value=again.value * (1 + 1e-6)).verify(problem.data)
     # A larger neighbourhood, or data that hold less against the target, prove less.
@@ -305,12 +306,12 @@ def test_files_that_are_no_certificates(tmp_path):
     for part, value, message in false_certificates(proof):
         np.savez(path, **{**proof.to_arrays(), part: value})
         with pytest.raises(ValueError, match=message):
-            NearCertificate.load(path)
+            NearTargetCertificate.load(path)
     meta = json.loads(str(proof.to_arrays()["meta"]))
     for change in ({"near": "far"}, {"radius": -1.0}, {"radius": np.nan}, {"value": -2.0}, {"kind": "certificate"}):
         np.savez(path, **{**proof.to_arrays(), "meta": np.array(json.dumps(meta | change))})
         with pytest.raises(ValueError, match="not a neighbourhood certificate"):
-            NearCertificate.load(path)
+            NearTargetCertificate.load(path)
     with pytest.raises(ValueError, match="eps-closeness"):
         replace(proof, near="ball")
     with pytest.raises(ValueError, match="box and one-hot"):
@@ -327,7 +328,7 @@ def test_no_direction_proves_too_much(seed, which, k, near):
     v = Direction(rng.normal(size=2), 0.0 if victim.intercept == "none" else float(rng.normal()))
     masses, points = rng.random(2), rng.uniform(-1, 1, (2, 2))
     made = Combination(np.full(2, masses[0]) if victim.intercept == "free" else masses, points)
-    proof = NearCertificate(victim, target, BOX, near, radius, v, made if near == "eps_close" else None, 0.0)
+    proof = NearTargetCertificate(victim, target, BOX, near, radius, v, made if near == "eps_close" else None, 0.0)
     for _ in range(3):
         assert proof.verify(data).value <= k
         towards = data.X[rng.integers(data.n_samples)] * rng.choice([-1.0, 1.0])
@@ -358,7 +359,7 @@ def test_slack_and_derivative_against_300_bits(which, eps):
             slope = {"hinge": -1 if x <= 1 else 0, "squared_hinge": -2 * short, "logistic": -1 / (1 + mp.exp(x))}[name]
         found = float(close.slack(1, Interval.of(u)))
         assert exact <= found <= exact * (1 + mp.mpf(2e-9)) + mp.mpf(2e-14)
-        d = loss.derivative_enclosure(Interval.of(u))
+        d = derivative(loss, Interval.of(u), np.array(0.0))
         assert mp.mpf(float(d.lower)) <= slope <= mp.mpf(float(d.upper))
 
 
@@ -369,7 +370,7 @@ def test_enclosures_agree_with_the_closed_forms(seed, which, scale, one_hot):
     space = ONE_HOT if one_hot else BOX
     _rng, victim, data, target = case(seed, which, space=space)
     target = cp.LinearModel(scale * target.coef, scale * target.intercept)
-    problem = MassProblem(victim, data, target, space)
+    problem = Problem(victim, data, AddRows(space), target)
     scores = Interval.of(target.decision_function(data.X))
     for hood, around in (
         (Ball(problem, 0.05), BallAround(victim, target, space, 0.05)),
@@ -402,10 +403,10 @@ def test_least_residual_against_all_pairs_of_a_grid(victim):
     X, y = clean_rows(rng, 8, 1)
     data, space = training(victim, X, y), cp.Space.box(-1, 1, 1)
     target = cp.LinearModel([0.7], 0.1)
-    problem = MassProblem(victim, data, target, space)
+    problem = Problem(victim, data, AddRows(space), target)
     grid = [(x, label) for x in np.linspace(-1, 1, 41) for label in (-1.0, 1.0)]
     slopes = {z: float(victim.loss.derivative(z[1] * (0.7 * z[0] + 0.1)) * z[1]) for z in grid}
-    start = np.append(problem.clean.g.w, problem.clean.g.b) + 2 * victim.kappa * np.array(
+    start = np.append(problem.subdifferential.g.w, problem.subdifferential.g.b) + 2 * victim.kappa * np.array(
         [0.7, 0.1 * victim.intercept_weight]
     )
     fewest = min(
@@ -430,7 +431,7 @@ def test_enough_points_reproduce_the_target(which):
 def test_points_without_loss_fill_the_budget():
     """In the mean convention a target of smaller norm takes points that add regularisation alone."""
     data = training(VICTIMS[0], np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1, -1]))
-    problem = MassProblem(cp.Victim("hinge", C_R=1.0), data, cp.LinearModel([1.0, 0.0]), BOX)
+    problem = Problem(cp.Victim("hinge", C_R=1.0), data, AddRows(BOX), cp.LinearModel([1.0, 0.0]))
     for n in (1, 3, 7):
         found = nearest_model(problem, n)
         assert found.n_points == n
@@ -462,7 +463,7 @@ def test_a_close_attack_of_no_points_and_one_that_does_not_suffice(digits):
 
 def test_bad_input():
     _, victim, data, target = case(0, 0)
-    problem = MassProblem(victim, data, target, BOX)
+    problem = Problem(victim, data, AddRows(BOX), target)
     for wrong in (-0.1, np.nan, np.inf):
         with pytest.raises(ValueError, match="delta"):
             ball_bound(problem, wrong)
@@ -475,10 +476,10 @@ def test_bad_input():
             nearest_model(problem, wrong)
         with pytest.raises(ValueError, match="max_points"):
             close_attack(problem, 0.1, max_points=wrong)
-    whole = MassProblem(victim, data, target, BOX.with_integer())
+    whole = Problem(victim, data, AddRows(BOX.with_integer()), target)
     for call in (eps_close_bound, nearest_model):
         with pytest.raises(ValueError, match="relax"):
             call(whole, 1)
-    endless = MassProblem(victim, data, target, cp.Space.box(-np.inf, 1, 2))
+    endless = Problem(victim, data, AddRows(cp.Space.box(-np.inf, 1, 2)), target)
     with pytest.raises(ValueError, match="unbounded"):
         ball_bound(endless, 0.1)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison import datasets
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.losses import LOSSES
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 from tests.bounds.tight_problems import (
     INTERCEPTS,
     STRENGTHS,
@@ -73,7 +75,7 @@ def test_boundary_rows_carry_part_of_the_load(rng):
     seen = 0
     for strength, intercept, k in product(STRENGTHS, INTERCEPTS, (1, 3)):
         problem = reachable(rng, cp.Victim("hinge", intercept=intercept, **strength), cp.Space.box(-1, 1, 2), k)
-        seen += problem.clean.pull_b.size
+        seen += problem.subdifferential.pull_b.size
         assert check(problem, k).value <= k + 1e-7
     assert seen > 6
 
@@ -83,7 +85,7 @@ def test_points_without_loss(rng):
     X, y = rng.normal(size=(20, 2)) * 0.3 + np.repeat([[1.0, 0.0], [-1.0, 0.0]], 10, axis=0), np.repeat([1, -1], 10)
     victim, space = cp.Victim("hinge", C_R=0.05), cp.Space.box([40, 0], [50, 0]).with_labels([1])
     target = victim.fit(np.vstack([X, [[50.0, 0.0]] * 4]), np.append(y, [1] * 4))
-    problem = MassProblem(victim, TrainingData.from_user((X, y)), target, space)
+    problem = Problem(victim, TrainingData.from_user((X, y)), AddRows(space), target)
     bound = check(problem, 4)
     assert [part.point for part in bound.attack] == [None] and bound.attack[0].label == 0.0
     assert bound.value == pytest.approx(4.0, rel=1e-7)
@@ -94,7 +96,7 @@ def test_nothing_to_do_for_the_clean_model(rng):
         y = rng.uniform(-1, 1, 20) if not victim.loss.classification else np.where(np.arange(20) % 2, 1, -1)
         data = training(victim, rng.uniform(-1, 1, (20, 2)), y)
         space = cp.Space.box(-1, 1, 2).with_response(-1, 1)
-        bound = tight_bound(MassProblem(victim, data, victim.trainer(data).model, space))
+        bound = tight_bound(Problem(victim, data, AddRows(space), victim.trainer(data).model))
         assert bound.value <= 1e-6 and bound.mass <= 1e-5
 
 
@@ -109,23 +111,23 @@ def test_targets_out_of_reach_are_proven_so(victim, rng):
     y = y if not victim.loss.classification else np.where(y > np.median(y), 1, -1)
     target = cp.LinearModel([-50.0, 3.0], 0.0)
     space = cp.Space.box(0.1, 1, 2).with_labels([1]).with_response(0.5, 1.0)
-    problem = MassProblem(victim, training(victim, X, y), target, space)
+    problem = Problem(victim, training(victim, X, y), AddRows(space), target)
     for bound in (tight_bound(problem), tight_bound(problem, solver="cvxpy")):
         assert bound.value == np.inf and bound.mass == np.inf and bound.attack == ()
-        assert problem.ratio(bound.direction)[0] == np.inf
+        assert TightProgram(problem).ratio(bound.direction)[0] == np.inf
     points = columns(problem, rng.uniform(0.1, 1, (2000, 2)))
     v = np.append(bound.direction.w, bound.direction.b)
-    assert (points @ v).max() <= 0.0 < problem.clean.resistance(bound.direction)
+    assert (points @ v).max() <= 0.0 < problem.subdifferential.resistance(bound.direction)
 
 
 def test_infinity_is_not_claimed_where_rounding_decides():
     """Points x >= 0 of label +1 can only raise w, up to the point x = 0, which does nothing: h is exactly 0."""
     X, y = np.array([[1.0], [0.5], [0.2], [0.9]]), np.array([1, 1, -1, -1])
-    problem = MassProblem(
+    problem = Problem(
         cp.Victim("logistic", C=1.0, intercept="none"),
         TrainingData.from_user((X, y)),
+        AddRows(cp.Space.box(0, 1, 1).with_labels([1])),
         cp.LinearModel([-1.0]),
-        cp.Space.box(0, 1, 1).with_labels([1]),
     )
     bound = tight_bound(problem)
     assert bound.value > 1e9 and bound.mass == np.inf
@@ -146,9 +148,9 @@ def test_labels_matter(rng):
 def test_whole_points_and_constraints_are_relaxed(rng):
     box = cp.Space.box(-1, 1, 2)
     problem = reachable(rng, cp.Victim("hinge", C_R=0.1), box.with_integer(), 3)
-    assert problem.relaxed and check(problem, 3).value == tight_bound(replace_space(problem, box)).value
+    assert TightProgram(problem).relaxed and check(problem, 3).value == tight_bound(replace_space(problem, box)).value
     cut = replace_space(problem, box.with_constraints(lambda x: [x[0] <= x[1]]))
-    assert cut.relaxed and tight_bound(cut).value == tight_bound(replace_space(problem, box)).value
+    assert TightProgram(cut).relaxed and tight_bound(cut).value == tight_bound(replace_space(problem, box)).value
 
 
 def test_weights_count_as_copies(rng):
@@ -160,7 +162,7 @@ def test_weights_count_as_copies(rng):
         target = victim.fit(np.vstack([X_all, [[1, 1]] * 3]), np.append(y_all, [-1] * 3))
         weighted = TrainingData.from_user((X, y), sample_weight=copies)
         values = [
-            tight_bound(MassProblem(victim, data, target, cp.Space.box(-1, 1, 2))).value
+            tight_bound(Problem(victim, data, AddRows(cp.Space.box(-1, 1, 2)), target)).value
             for data in (weighted, TrainingData.from_user((X_all, y_all)))
         ]
         assert values[0] == pytest.approx(values[1], rel=1e-6) and values[0] <= 3 + 1e-7
@@ -174,7 +176,7 @@ def test_the_scale_of_features_does_not_matter(rng):
         victim = cp.Victim("hinge", C=0.5 / scale**2, intercept="free")
         target = victim.fit(np.vstack([X, added]) * scale, np.append(y, [1, -1, 1, 1]))
         data = TrainingData.from_user((X * scale, y))
-        found.append(tight_bound(MassProblem(victim, data, target, cp.Space.box(0, scale, 3))).value)
+        found.append(tight_bound(Problem(victim, data, AddRows(cp.Space.box(0, scale, 3)), target)).value)
     assert found == pytest.approx([found[1]] * 3, rel=1e-5)
 
 
@@ -199,5 +201,5 @@ def test_mnist(loss, data_folder):
     victim, data = cp.Victim(loss, C_R=0.09), (mnist.X_train, mnist.y_train)
     flip = (mnist.X_test, mnist.y_test)
     model = cp.targets.label_flip(victim, data, error=0.1, flip=flip, quantiles=(0.5,), progress=False).model
-    bound = check(MassProblem(victim, TrainingData.from_user(data), model, cp.Space.box(0, 1, 784)))
+    bound = check(Problem(victim, TrainingData.from_user(data), AddRows(cp.Space.box(0, 1, 784)), model))
     assert bound.value > 100 and bound.seconds < 60

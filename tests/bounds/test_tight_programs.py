@@ -12,21 +12,23 @@ from scipy.optimize import linprog
 
 import convexpoison as cp
 from convexpoison.bounds import tight
-from convexpoison.bounds.bound import BoundProblem
+from convexpoison.bounds.theorem2 import z
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import TightBound
+from convexpoison.bounds.tight_program import TightBound, TightProgram
 from convexpoison.errors import SolverError
 from convexpoison.learners.subdifferential import Direction
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 from tests.bounds.tight_problems import VICTIMS, check, columns, flipped, reachable
 
 # -------------------------------------------------------------------- against independent programs
 
 
 def least_mass_of(problem, X):
-    atoms, clean = columns(problem, X), problem.clean
+    atoms, clean = columns(problem, X), problem.subdifferential
     pulls = np.column_stack([clean.pull_w, clean.pull_b])
     rows = np.vstack([atoms, pulls]).T
-    n = problem.n_balance
+    n = TightProgram(problem).n_balance
     cost = np.append(np.ones(len(atoms)), np.zeros(len(pulls)))
     limits = [(0, None)] * len(atoms) + [(0, 1)] * len(pulls)
     return linprog(cost, A_eq=rows[:n], b_eq=-np.append(clean.g.w, clean.g.b)[:n], bounds=limits)
@@ -63,7 +65,13 @@ def mass_at(problem, scores):
 
     Variables: (U, m) for label -1, for label +1, shares of boundary rows.
     """
-    w, b, d, clean, kappa = problem.target.coef, problem.target.intercept, 64, problem.clean, problem.victim.kappa
+    w, b, d, clean, kappa = (
+        problem.target.coef,
+        problem.target.intercept,
+        64,
+        problem.subdifferential,
+        problem.victim.kappa,
+    )
     grad = np.append(*problem.victim.penalty_gradient(problem.target))
     equal, unequal, pulls = [], [], np.column_stack([clean.pull_w, clean.pull_b])
     side = -np.append(clean.g.w, clean.g.b)
@@ -146,12 +154,12 @@ def test_theorem_2_climbs_to_the_bound_on_the_way_to_the_target(loss, digits):
     problem = flipped(digits, cp.Victim(loss, C_R=0.02))
     bound = tight_bound(problem)
     v, target = bound.direction, problem.target
-    theorem = BoundProblem(problem.victim, problem.data, target, problem.space)
+    theorem = Problem(problem.victim, problem.data, AddRows(problem.space), target)
     steps = [10.0**-k / np.hypot(np.linalg.norm(v.w), v.b) for k in range(1, 7)]
-    z = [theorem.z(cp.LinearModel(target.coef + t * v.w, target.intercept + t * v.b)) for t in steps]
-    assert np.all(np.diff(z) > -1e-6 * bound.value)
-    assert z[0] < 0.99 * bound.value
-    assert bound.value * (1 - 1e-3) < z[-1] <= bound.value * (1 + 1e-9)
+    found = [z(theorem, cp.LinearModel(target.coef + t * v.w, target.intercept + t * v.b)) for t in steps]
+    assert np.all(np.diff(found) > -1e-6 * bound.value)
+    assert found[0] < 0.99 * bound.value
+    assert bound.value * (1 - 1e-3) < found[-1] <= bound.value * (1 + 1e-9)
 
 
 @settings(max_examples=40)
@@ -159,12 +167,12 @@ def test_theorem_2_climbs_to_the_bound_on_the_way_to_the_target(loss, digits):
 def test_no_model_proves_more_than_the_direction_to_it(seed, victim):
     rng = np.random.default_rng(seed)
     problem = reachable(rng, victim, cp.Space.box(-1, 1, 2).with_response(-2, 2), 3)
-    theorem = BoundProblem(victim, problem.data, problem.target, problem.space)
+    theorem = Problem(victim, problem.data, AddRows(problem.space), problem.target)
     clean = victim.trainer(problem.data).model
     for scale in (0.0, 0.01, 1.0):
         move = rng.normal(size=3) * scale * (1, 1, victim.intercept != "none")
         towards = problem.target.between(clean, rng.random())
         theta = cp.LinearModel(towards.coef + move[:2], towards.intercept + move[2])
         v = Direction(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
-        assert theorem.z(theta) <= problem.ratio(v)[0] * (1 + 1e-6) + 1e-6
-        assert problem.ratio(v)[0] <= 3 + 1e-6
+        assert z(theorem, theta) <= TightProgram(problem).ratio(v)[0] * (1 + 1e-6) + 1e-6
+        assert TightProgram(problem).ratio(v)[0] <= 3 + 1e-6

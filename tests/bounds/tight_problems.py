@@ -10,9 +10,11 @@ from scipy.optimize import lsq_linear
 
 import convexpoison as cp
 from convexpoison.bounds.tight import improve
-from convexpoison.bounds.tight_program import MassProblem
+from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.losses import LOSSES
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 from tests.loss_difference.queries import sample
 
 STRENGTHS = ({"C": 0.5}, {"C_R": 0.1})
@@ -32,7 +34,7 @@ def reachable(rng, victim, space, k, n=14):
     else:
         y, y_added = rng.uniform(-2, 2, n), rng.uniform(*space.response, len(added))
     target = victim.fit(np.vstack([clean, added]), np.append(y, y_added))
-    return MassProblem(victim, training(victim, clean, y), target, space)
+    return Problem(victim, training(victim, clean, y), AddRows(space), target)
 
 
 def training(victim, X, y):
@@ -43,7 +45,7 @@ def residual(problem, attack):
     """How far the fractional attack leaves stationarity from holding, relative to G."""
     victim, target, kappa = problem.victim, problem.target, problem.victim.kappa
     penalty_w, penalty_b = victim.penalty_gradient(target)
-    left = np.append(problem.clean.g.w, problem.clean.g.b)
+    left = np.append(problem.subdifferential.g.w, problem.subdifferential.g.b)
     for part in attack:
         left = left + part.weight * kappa * np.append(penalty_w, penalty_b)
         if part.point is None:
@@ -54,11 +56,11 @@ def residual(problem, attack):
             argument = argument - 1e-6
         pull = victim.loss.derivative(argument)[0] * victim.loss.slope(part.label)
         left = left + part.weight * pull * np.append(part.point, 1.0)
-    pulls = np.column_stack([problem.clean.pull_w, problem.clean.pull_b]).T
+    pulls = np.column_stack([problem.subdifferential.pull_w, problem.subdifferential.pull_b]).T
     if victim.intercept == "none":
         left, pulls = left[:-1], pulls[:-1]
     left = lsq_linear(pulls, -left, (0.0, 1.0), method="bvls", tol=1e-14).fun if pulls.size else left
-    return float(np.abs(left).max()) / max(1.0, problem.unit)
+    return float(np.abs(left).max()) / max(1.0, TightProgram(problem).unit)
 
 
 def check(problem, k=np.inf):
@@ -74,19 +76,19 @@ def check(problem, k=np.inf):
         problem.space.relax().contains(part.point[None], tol=1e-6) for part in bound.attack if part.point is not None
     )
     if bound.direction is not None:
-        assert problem.ratio(bound.direction)[0] == bound.value
+        assert TightProgram(problem).ratio(bound.direction)[0] == bound.value
     return bound
 
 
 def replace_space(problem, space):
-    return MassProblem(problem.victim, problem.data, problem.target, space)
+    return Problem(problem.victim, problem.data, AddRows(space), problem.target)
 
 
 def flipped(digits, victim):
     """The target of label flips, and the tight bound for it, on digits 1 and 7."""
     data = (digits.X_train, digits.y_train)
     model = cp.targets.label_flip(victim, data, error=0.1, quantiles=(0.2,), copies=(5, 10, 20), progress=False).model
-    return MassProblem(victim, TrainingData.from_user(data), model, cp.Space.box(0, 1, 64))
+    return Problem(victim, TrainingData.from_user(data), AddRows(cp.Space.box(0, 1, 64)), model)
 
 
 def columns(problem, X):

@@ -18,16 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.certificates.clean_gradient import resistance
-from convexpoison.certificates.support_bound import Multipliers, Side, price, sides
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction, Stationarity
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
+from convexpoison.threats import AddRows
+from convexpoison.threats.support_bound import Multipliers, Side, price, sides
 
 LOSSES = ("hinge", "squared_hinge", "logistic", "squared")
 INTERCEPTS = ("regularized", "free", "none")
@@ -239,23 +240,23 @@ def test_never_above_a_known_attack(seed: int, loss: str, intercept: str, mean: 
 
 
 @lru_cache
-def hinge_problem() -> tuple[MassProblem, Direction]:
+def hinge_problem() -> tuple[Problem, Direction]:
     rng, victim = np.random.default_rng(5), Victim("hinge", C_R=0.05)
     data = random_rows(rng, victim, 60, 4)
     space = space_of(victim, data)
     flipped = replace(data, y=np.where(np.arange(60) % 4 == 0, -data.y, data.y))
-    problem = MassProblem(victim, data, victim.trainer(flipped).model, space)
+    problem = Problem(victim, data, AddRows(space), victim.trainer(flipped).model)
     best = tight_bound(problem)
     assert best.direction is not None and best.value > 1.0
     return problem, best.direction
 
 
 @pytest.fixture
-def problem() -> tuple[MassProblem, Direction]:
+def problem() -> tuple[Problem, Direction]:
     return hinge_problem()
 
 
-def certificate_of(problem: tuple[MassProblem, Direction]) -> Certificate:
+def certificate_of(problem: tuple[Problem, Direction]) -> TargetCertificate:
     p, v = problem
     return certify(p.victim, p.target, p.space, v, p.data)
 
@@ -265,7 +266,7 @@ def test_keeps_what_the_tight_bound_found(loss: str) -> None:
     p, _ = hinge_problem()
     victim = Victim(loss, C_R=0.05)
     flipped = replace(p.data, y=np.where(np.arange(60) % 4 == 0, -p.data.y, p.data.y))
-    found = MassProblem(victim, p.data, victim.trainer(flipped).model, p.space)
+    found = Problem(victim, p.data, AddRows(p.space), victim.trainer(flipped).model)
     best = tight_bound(found)
     assert best.direction is not None
     claim = certify(victim, found.target, found.space, best.direction, found.data)
@@ -371,33 +372,33 @@ def test_balls_and_slabs_bound_an_unbounded_box() -> None:
 # -------------------------------------------------------------------- tampering
 
 
-def _turned(c: Certificate) -> Certificate:
+def _turned(c: TargetCertificate) -> TargetCertificate:
     return replace(c, direction=Direction(-c.direction.w, -c.direction.b))
 
 
-def _noisy(c: Certificate) -> Certificate:
+def _noisy(c: TargetCertificate) -> TargetCertificate:
     return replace(c, direction=Direction(c.direction.w + 0.3 * np.abs(c.direction.w).max(), c.direction.b))
 
 
-def _greedy(c: Certificate) -> Certificate:
+def _greedy(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=c.value * (1.0 + 1e-8))
 
 
-def _infinite(c: Certificate) -> Certificate:
+def _infinite(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=math.inf)
 
 
-def _retargeted(c: Certificate) -> Certificate:
+def _retargeted(c: TargetCertificate) -> TargetCertificate:
     p, _ = hinge_problem()
     return replace(c, target=c.target.between(p.victim.trainer(p.data).model, 0.5))
 
 
-def _wider(c: Certificate) -> Certificate:
+def _wider(c: TargetCertificate) -> TargetCertificate:
     return replace(c, space=Space.box(-1.0, 2.0, c.space.n_features))
 
 
 @pytest.mark.parametrize("change", [_turned, _noisy, _greedy, _infinite, _retargeted, _wider])
-def test_tampered(change: Callable[[Certificate], Certificate], problem: tuple[MassProblem, Direction]) -> None:
+def test_tampered(change: Callable[[TargetCertificate], TargetCertificate], problem: tuple[Problem, Direction]) -> None:
     honest, data = certificate_of(problem), problem[0].data
     assert honest.verify(data)
     tampered = change(honest)
@@ -406,7 +407,7 @@ def test_tampered(change: Callable[[Certificate], Certificate], problem: tuple[M
     assert "claims" in verdict.reason
 
 
-def test_other_data(problem: tuple[MassProblem, Direction]) -> None:
+def test_other_data(problem: tuple[Problem, Direction]) -> None:
     honest, data = certificate_of(problem), problem[0].data
     poisoned = data.y.copy()
     poisoned[data.y * problem[0].target.decision_function(data.X) < 0.5] *= -1.0
@@ -438,7 +439,7 @@ def hinge_mass() -> float:
 
 
 @pytest.mark.parametrize("bad", [math.nan, -1.0])
-def test_no_number_is_refused(bad: float, problem: tuple[MassProblem, Direction]) -> None:
+def test_no_number_is_refused(bad: float, problem: tuple[Problem, Direction]) -> None:
     honest = certificate_of(problem)
     with pytest.raises(ValueError, match="number of points"):
         replace(honest, value=bad)
@@ -455,7 +456,7 @@ def test_no_number_is_refused(bad: float, problem: tuple[MassProblem, Direction]
 # -------------------------------------------------------------------- data and files
 
 
-def test_weights_sparse_rows_and_labels_in_words(problem: tuple[MassProblem, Direction]) -> None:
+def test_weights_sparse_rows_and_labels_in_words(problem: tuple[Problem, Direction]) -> None:
     p, v = problem
     words = replace(p.target, classes=("ham", "spam"))
     labels = np.where(p.data.y > 0, "spam", "ham")
@@ -469,7 +470,7 @@ def test_weights_sparse_rows_and_labels_in_words(problem: tuple[MassProblem, Dir
     assert weighted.verify((p.data.X, labels), np.full(60, 2.0))
 
 
-def test_saved_and_loaded(tmp_path: Path, problem: tuple[MassProblem, Direction]) -> None:
+def test_saved_and_loaded(tmp_path: Path, problem: tuple[Problem, Direction]) -> None:
     p, v = problem
     space = p.space.with_one_hot([0, 1], at_most_one=True).with_ball(np.full(4, 0.5), 3.0)
     space = (
@@ -483,7 +484,7 @@ def test_saved_and_loaded(tmp_path: Path, problem: tuple[MassProblem, Direction]
         saved = certify(p.victim, target, space, v, (p.data.X, labels))
         assert "constraints are left out" in saved.note
         saved.save(tmp_path / "c.npz")
-        loaded = Certificate.load(tmp_path / "c.npz")
+        loaded = TargetCertificate.load(tmp_path / "c.npz")
         assert loaded.victim == saved.victim and loaded.target.classes == target.classes
         assert (loaded.value, loaded.note) == (saved.value, saved.note)
         assert loaded.space.parts == space.parts - {"constraints"} and loaded.space.one_hot == space.one_hot
@@ -501,12 +502,12 @@ def test_saved_regression(tmp_path: Path, rng: np.random.Generator) -> None:
     v = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
     saved = certify(victim, target, space, v, data)
     saved.save(tmp_path / "r.npz")
-    loaded = Certificate.load(tmp_path / "r.npz")
+    loaded = TargetCertificate.load(tmp_path / "r.npz")
     assert saved.value > 0.0 and loaded.verify((data.X, data.y))
     assert loaded.space.response == space.response and "squared" in loaded.statement
 
 
-def test_unreadable_files(tmp_path: Path, problem: tuple[MassProblem, Direction]) -> None:
+def test_unreadable_files(tmp_path: Path, problem: tuple[Problem, Direction]) -> None:
     path = tmp_path / "c.npz"
     certificate_of(problem).save(path)
     with np.load(path) as file:
@@ -529,7 +530,7 @@ def test_unreadable_files(tmp_path: Path, problem: tuple[MassProblem, Direction]
     for content in changed:
         np.savez(path, **content)
         with pytest.raises(ValueError, match="not a certificate"):
-            Certificate.load(path)
+            TargetCertificate.load(path)
     path.write_bytes(b"no zip file")
     with pytest.raises(ValueError, match="not a certificate"):
-        Certificate.load(path)
+        TargetCertificate.load(path)

@@ -128,7 +128,7 @@ def test_options_that_exclude_one_another(rows: Path) -> None:
     assert "exactly one of --dataset and --data" in refused("bound", *DIGITS, "--data", rows, "--target-error", 0.1)
     assert "exactly one of --target, --target-error, --goal-error" in refused("attack", *DIGITS)
     assert "exactly one of C" in refused("attack", *DIGITS, "--target-error", 0.1, "--C", 1, "--C-R", 0.1)
-    assert "go with --data" in refused("attack", *DIGITS, "--label", "y", "--target-error", 0.1)
+    assert "require --data" in refused("attack", *DIGITS, "--label", "y", "--target-error", 0.1)
     assert "needs test rows" in refused(
         "attack", "--data", rows, "--label", "kind", "--target-error", 0.1, "--flip-test"
     )
@@ -141,7 +141,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, rows: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"broken")
     assert "is not a file" in refused("attack", *DIGITS, "--target", absent)
     assert "cannot be read as an estimator" in refused("attack", *DIGITS, "--target", text)
-    assert "must hold the arrays coef, intercept" in refused("attack", *DIGITS, "--target", tmp_path / "other.npz")
+    assert "must contain the arrays coef, intercept" in refused("attack", *DIGITS, "--target", tmp_path / "other.npz")
     assert "not an npz file" in refused("attack", *DIGITS, "--target", tmp_path / "broken.npz")
     assert "is not a file" in refused("attack", "--data", tmp_path / "no.csv", "--target-error", 0.1)
     wrong_label = refused("attack", "--data", rows, "--label", "sort", "--target-error", 0.1)
@@ -177,7 +177,7 @@ def test_info() -> None:
     assert facts["convexpoison"] and facts["packages"]["numpy"] == np.__version__
     polygon, gurobi = facts["solvers"]["polygon"], facts["solvers"]["gurobi"]
     assert polygon["installed"] is True and polygon["licence"] == "none needed" and "hinge" in polygon["losses"]
-    assert gurobi["licence"] in ("not asked (--licences)", "not installed") and gurobi["automatic"] is False
+    assert gurobi["licence"] in ("not checked (--licences)", "not installed") and gurobi["automatic"] is False
     assert facts["data"]["digits_17"] is True and facts["images"]["digits"] is True
     words = run("info").stdout
     assert "digits_17" in words and "licence: none needed" in words and "only by name (--solver gurobi)" in words

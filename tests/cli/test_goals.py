@@ -82,8 +82,8 @@ def test_what_methods_refuse(some_rows: Path) -> None:
     assert "fraction must be a number; got 'much'" in refused(
         "attack", *goal, "--method", "label_flip", "--option", "fraction=much"
     )
-    assert "method optimal takes none" in refused("attack", *target, "--method", "optimal", "--option", "a=1")
-    assert "name it with --method" in refused("attack", *target, "--option", "a=1")
+    assert "method optimal has no options" in refused("attack", *target, "--method", "optimal", "--option", "a=1")
+    assert "name the method with --method" in refused("attack", *target, "--option", "a=1")
     assert "has a budget; pass max_points" in refused("attack", *goal, "--method", "label_flip")
     assert "needs a model as target" in refused("attack", *goal, "--method", "kkt", "--max-points", 3)
     assert "aims at a model" in refused("attack", *goal, "--method", "nearest")
@@ -101,7 +101,7 @@ def test_what_goals_refuse(tmp_path: Path, some_rows: Path) -> None:
     assert "between 0 and 1" in refused("attack", *DIGITS, "--goal-error", 2)
     assert "is not a file" in refused("attack", *DIGITS, "--goal-misclassify", tmp_path / "no.npz")
     assert "--goal-flip-row needs test rows" in refused("bound", "--data", some_rows, "--goal-flip-row", 0)
-    assert "--flip-test goes with --target-error" in refused("bound", *DIGITS, "--goal-flip-row", 0, "--flip-test")
+    assert "--flip-test requires --target-error" in refused("bound", *DIGITS, "--goal-flip-row", 0, "--flip-test")
 
 
 # -------------------------------------------------------------------- minimax
@@ -132,7 +132,7 @@ def test_what_minimax_refuses(some_rows: Path) -> None:
     assert "not both" in refused(*start, "--validation", some_rows, "--validation-share", 0.5)
     assert "name of lambda_range" in refused(*start, "--option", "tune=l2")
     assert "lambda_range must be [a number, a number]" in refused(*start, "--option", "lambda_range=3")
-    assert "batch_size must be a whole number" in refused(*start, "--option", "batch_size=2.5")
+    assert "batch_size must be an integer" in refused(*start, "--option", "batch_size=2.5")
     assert "--max-points" in refused("minimax", *DIGITS)
     assert "exactly one of --dataset and --data" in refused("minimax", "--max-points", 3)
 
@@ -163,7 +163,7 @@ def test_settings_are_read_by_their_annotations() -> None:
         ("rate=true", "rate must be a number; got True"),
         ("kind=c", "kind must be a or b or null"),
         ("on=1", "on must be true or false"),
-        ("span=[1, 2.5]", r"span must be \[a number, a whole number\]"),
+        ("span=[1, 2.5]", r"span must be \[a number, an integer\]"),
         ("free=[1", "neither JSON nor YAML"),
     ],
 )

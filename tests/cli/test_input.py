@@ -119,7 +119,7 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
         )
     np.savez(tmp_path / "rows.npz", X=np.eye(2))
     told = refused("bound", "--data", tmp_path / "rows.npz", "--label", "digit", "--target-error", 0.1)
-    assert "must hold the arrays digit; it holds X" in told
+    assert "must contain the arrays digit; it contains X" in told
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,10 +101,10 @@ def test_ctrl_c_saves_the_best_so_far_and_ends_with_130(folder: Path, monkeypatc
     ("more", "why"),
     [
         (("--target-image", 1), "exactly one of --target and --target-image"),
-        (("--method", "noise", "--setting", "epochs=3"), "go with --method bilevel"),
+        (("--method", "noise", "--setting", "epochs=3"), "require --method bilevel"),
         (("--setting", "speed=3"), "method bilevel takes NAME=VALUE"),
         (("--setting", "epochs=0"), "epochs must be at least 1"),
-        (("--method", "watermark", "--opacity", 2), "it must lie in [0, 1]"),
+        (("--method", "watermark", "--opacity", 2), "opacity must lie in [0, 1]"),
         (("--target", 11), "class 11 has no training images"),
         (("--n-poison", 100_000), "n_poison is 100000"),
         (("--out", "no/poison.npz"), "does not exist"),

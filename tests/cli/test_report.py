@@ -59,5 +59,5 @@ def test_the_bounds_of_a_saved_attack_are_verified(saved: Path, tmp_path: Path, 
     assert words.count("\nholds: ") == 2
     np.savez(tmp_path / "other.npz", X=X, y=np.roll(y, 60))
     assert "does not hold" in run("verify", saved, tmp_path / "other.npz", status=1).stdout
-    assert "as DATA, or as --dataset" in refused("verify", saved)
-    assert "as DATA, or as --dataset" in refused("verify", saved, tmp_path / "rows.npz", "--dataset", "digits_17")
+    assert "as DATA or as --dataset" in refused("verify", saved)
+    assert "as DATA or as --dataset" in refused("verify", saved, tmp_path / "rows.npz", "--dataset", "digits_17")

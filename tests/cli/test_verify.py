@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from click.testing import CliRunner, Result
 
 import convexpoison as cp
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.cli.commands import main
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
@@ -34,7 +34,7 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def honest(rows: tuple[np.ndarray, np.ndarray]) -> Certificate:
+def honest(rows: tuple[np.ndarray, np.ndarray]) -> TargetCertificate:
     X, y = rows
     victim = Victim("logistic", C=1.0)
     clean, other = victim.fit(X, y), victim.fit(X, np.roll(y, 7))
@@ -44,12 +44,12 @@ def honest(rows: tuple[np.ndarray, np.ndarray]) -> Certificate:
 
 
 @pytest.fixture
-def saved(tmp_path: Path, honest: Certificate) -> Path:
+def saved(tmp_path: Path, honest: TargetCertificate) -> Path:
     honest.save(tmp_path / "certificate.npz")
     return tmp_path / "certificate.npz"
 
 
-def test_holds(saved: Path, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_holds(saved: Path, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "rows.npz", X=rows[0], y=rows[1])
     result = run(saved, tmp_path / "rows.npz")
     assert "logistic loss, C=1" in result.stdout and "\nholds: at least" in result.stdout
@@ -76,7 +76,9 @@ def test_csv(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -
     run(saved, tmp_path / "rows.csv", "--label", "kind")
 
 
-def test_does_not_hold(saved: Path, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_does_not_hold(
+    saved: Path, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
     np.savez(tmp_path / "rows.npz", X=rows[0], y=rows[1])
     replace(honest, value=1.01 * honest.value).save(saved)
     result = run(saved, tmp_path / "rows.npz", status=1)
@@ -95,12 +97,12 @@ def test_bad_input(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: P
     np.savez(data, X=rows[0][:, :2], y=rows[1])
     assert "2 features" in run(saved, data, status=2).stderr
     np.savez(data, y=rows[1])
-    assert "must hold the array X" in run(saved, data, status=2).stderr
+    assert "must contain the array X" in run(saved, data, status=2).stderr
 
 
 @pytest.mark.parametrize("what", ["goal", "ball", "eps_close"])
 def test_other_kinds_of_certificates(
-    what: str, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+    what: str, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     X, y = rows
     terms: dict[str, Any] = {"victim": honest.victim, "space": honest.space}

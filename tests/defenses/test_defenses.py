@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_by_label import least_mass_by_label
-from convexpoison.bounds.tight_program import MassProblem
 from convexpoison.data.training_data import TrainingData
 from convexpoison.defenses import Filter, filter_cost, slab, sphere
+from convexpoison.problem import Problem
 from convexpoison.spaces.parts import Ball
+from convexpoison.threats import AddRows
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.05)
 
@@ -105,9 +106,9 @@ def test_one_space_for_both_labels_costs_what_the_tight_bound_says(rng, victim, 
         "ball": space.with_ball(np.full(5, 0.5), 0.8),
         "slab": space.with_slab(np.ones(5), 1.0, 4.0),
     }[cut]
-    problem = MassProblem(victim, TrainingData.from_user((X, y)), flipped_target(victim, X, y, rng), space)
+    problem = Problem(victim, TrainingData.from_user((X, y)), AddRows(space), flipped_target(victim, X, y, rng))
     whole = tight_bound(problem)
-    box = MassProblem(victim, problem.data, problem.target, cp.Space.box(0.0, 1.0, 5))
+    box = Problem(victim, problem.data, AddRows(cp.Space.box(0.0, 1.0, 5)), problem.target)
     found = least_mass_by_label(box, {-1.0: space.with_labels([-1]), 1.0: space.with_labels([1])})
     assert found.bound == pytest.approx(whole.value, rel=1e-4)
     assert found.bound <= found.mass * (1 + 1e-6) and found.bound <= whole.mass * (1 + 1e-6)
@@ -121,11 +122,13 @@ def test_a_filter_can_only_cost_the_attacker_more_on_the_same_rows(rng, victim, 
     X, y = few(rng)
     made, box = make(X, y, percentile=95.0), cp.Space.box(0.0, 1.0, 5)
     kept = made.keeps(X, y)
-    problem = MassProblem(victim, TrainingData.from_user((X[kept], y[kept])), flipped_target(victim, X, y, rng), box)
+    problem = Problem(
+        victim, TrainingData.from_user((X[kept], y[kept])), AddRows(box), flipped_target(victim, X, y, rng)
+    )
     spaces = {-1.0: made.space("no", box), 1.0: made.space("yes", box)}
     found = least_mass_by_label(problem, spaces)
     free = tight_bound(problem)
-    around = tight_bound(MassProblem(victim, problem.data, problem.target, made.enclosing(box)))
+    around = tight_bound(Problem(victim, problem.data, AddRows(made.enclosing(box)), problem.target))
     assert free.value <= around.value * (1 + 1e-5) <= found.mass * (1 + 2e-5)
     assert found.bound <= found.mass * (1 + 1e-6)
     for part in found.attack:

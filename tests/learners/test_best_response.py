@@ -9,8 +9,7 @@ from scipy.optimize import approx_fprime, check_grad
 import convexpoison as cp
 from convexpoison.attacks.goal_surrogate import Aim
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.implicit.best_response import Response
-from convexpoison.learners.losses import RoundedHinge
+from convexpoison.learners.implicit.best_response import Response, RoundedHinge
 
 LABELS = np.array([-1.0, 1.0])
 VICTIMS = [

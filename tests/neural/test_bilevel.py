@@ -142,7 +142,7 @@ def test_bad_questions_are_refused(few):
     for changed, words in [
         ({"method": "magic"}, "unknown method"),
         ({"settings": "text"}, "unknown settings"),
-        ({"validation": 2.0}, "share of the data"),
+        ({"validation": 2.0}, "fraction of the data"),
         ({"victim": victim(neural.Standard())}, "trains without noise"),
     ]:
         with pytest.raises(ValueError, match=words):
@@ -302,7 +302,7 @@ def test_retraining_measures_what_evaluate_does(few):
     assert found.n_images == own.sum() and found.acr[0] == pytest.approx(direct.acr)
     assert found.aca[0] == pytest.approx((direct.correct & (direct.radius > 0)).mean())
     assert 0.0 < found.distortion[0] <= 4.0
-    with pytest.raises(ValueError, match="no test image"):
+    with pytest.raises(ValueError, match="no test images"):
         neural.retrain(who, train, test, 12)
     with pytest.raises(ValueError, match="pass sigma="):
         neural.retrain(victim(neural.Standard()), train, test, 3)

@@ -228,7 +228,7 @@ def test_bad_counts_are_refused(task, quick_target, options, words):
 def test_no_candidates_are_refused(task, quick_target):
     X, y = task[1]
     for candidates in ((X[:0], y[:0]), (X, y[:3])):
-        with pytest.raises(ValueError, match="one label an image"):
+        with pytest.raises(ValueError, match="one label per image"):
             model_targeted(quick_target, task[0], candidates, max_points=1, test=task[2], target_class=0)
 
 

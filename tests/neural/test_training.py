@@ -447,7 +447,7 @@ def test_the_cuda_generator_is_left_alone(images):
 def test_images_and_labels_that_do_not_fit_the_network_are_refused(images):
     with pytest.raises(ValueError, match=r"does not take images of shape \(3, 28, 28\)"):
         fit(networks.make_network("lenet"), Standard(), np.zeros((4, 3, 28, 28)), np.arange(4), Recipe(1))
-    with pytest.raises(ValueError, match=r"10 outputs, for the labels 0 to 9; y holds 10"):
+    with pytest.raises(ValueError, match=r"10 outputs, for the labels 0 to 9; y has 10"):
         fit(linear(), Standard(), np.zeros((4, 1, 28, 28)), np.array([0, 1, 10, 2]), Recipe(1))
 
 

@@ -108,7 +108,7 @@ def test_a_page_about_every_kind_of_run(runs: list[Path], digits: Dataset, tmp_p
     path = cp.report(runs, tmp_path / "page.html", data=digits.train)
     page = _Reader(path.read_text("utf-8"))
     for told in (
-        "12 added rows induce this model, and nobody can with fewer than", "convexpoison attack & <more>",
+        "12 added rows induce this model; no attack can with fewer than", "convexpoison attack & <more>",
         f"convexpoison verify {runs[0]} --dataset digits_17", f"convexpoison verify {runs[1]} ROWS.npz",
         "4 of 6 tasks are finished, 2 have failed.", "The average certified l2 radius of 2 images is 0.2500.",
         "--dataset mnist --network lenet --weights WEIGHTS --sigma 0.5", "weights whose SHA-256 is ab12",
@@ -139,7 +139,7 @@ def test_results_that_were_not_saved(attack: cp.AttackResult, digits: Dataset, t
     }
     text = _Reader(cp.report(named, tmp_path / "page.html").read_text("utf-8")).text
     assert "an <attack>" in text and "convexpoison verify FILE.npz ROWS.npz" in text
-    assert "What the attacks use, and what their models need" in text
+    assert "Points used by the attacks, and lower bounds for their models" in text
     assert "Certified accuracy of all evaluations on this page" in text
     alone = cp.report(robustness, tmp_path / "page.html", title="One").read_text("utf-8")
     assert "Robustness 1" in alone and "<nav" not in alone and "<h1>One</h1>" in alone
@@ -159,7 +159,7 @@ def test_other_rows_do_not_verify_and_the_page_says_so(runs: list[Path], digits:
     page = cp.report(runs[:1], tmp_path / "page.html", data=(X, np.roll(y, 60)))
     assert "does not hold: these data prove" in page.read_text("utf-8")
     page = cp.report(runs[:1], tmp_path / "page.html", data=(X[:, :10], y))
-    assert "not verified: these are other rows (the data have 10 features" in page.read_text("utf-8")
+    assert "not verified: the rows differ (the data have 10 features" in page.read_text("utf-8")
 
 
 def test_what_cannot_be_read_leaves_the_old_page(runs: list[Path], tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_what_cannot_be_read_leaves_the_old_page(runs: list[Path], tmp_path: Pat
 
 
 def test_reading_gives_the_results_themselves(runs: list[Path], attack: cp.AttackResult) -> None:
-    kinds = ["AttackResult", "Certificate", "SweepResult", "Evaluation", "PoisonResult", "ModelTargetedPoison"]
+    kinds = ["AttackResult", "TargetCertificate", "SweepResult", "Evaluation", "PoisonResult", "ModelTargetedPoison"]
     assert [type(read_run(path)).__name__ for path in runs] == kinds
     assert read_run(runs[0]).summary() == attack.summary()
     assert set(claims_in(runs[0])) == {"bound", "induced_bound"} and set(claims_in(runs[1])) == {"certificate"}

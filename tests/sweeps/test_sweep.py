@@ -305,7 +305,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, n_j
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert "pending" in said and f"What is finished is in {store}; the same call again runs the rest" in said
+    assert "pending" in said and f"Finished tasks are in {store}; the same call again runs the rest" in said
     assert "Traceback" not in said
     found = cp.sweeps.load(store)
     assert 3 <= len(found) - len(found.pending) < 12 and not found.failed
@@ -337,7 +337,7 @@ def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
 def test_stores_of_other_things_say_so(tmp_path: Path) -> None:
     store = tmp_path / "store"
     cp.sweep({"a": [1]}, sweep_tasks.draw, store=store)
-    with pytest.raises(ValueError, match="holds results of 'sweep_tasks:draw', not of 'sweep_tasks:threads'"):
+    with pytest.raises(ValueError, match="contains results of 'sweep_tasks:draw', not of 'sweep_tasks:threads'"):
         cp.sweep({"a": [1]}, sweep_tasks.threads, store=store)
     with pytest.warns(UserWarning, match="none of the 1 tasks in the store"):
         cp.sweep({"a": [5]}, sweep_tasks.draw, store=store)

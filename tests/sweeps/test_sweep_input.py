@@ -54,7 +54,7 @@ def test_yaml(tmp_path: Path) -> None:
         ({"a": []}, sweep_tasks.draw, "at least one value|non-empty"),
         ({"a": 3}, sweep_tasks.draw, "list"),
         ("grid: {}\nfoo: 3\n", "attack", "foo beside 'grid'"),
-        ("just words", "attack", "must hold parameters"),
+        ("just words", "attack", "must contain parameters"),
         ("a: [1\n", "attack", "is not YAML"),
         (GOOD | {"epsilon": [0.1]}, "attack", "unknown parameter epsilon; there are dataset, .*eps"),
         (GOOD | {"copies": [1]}, "lower_bound", "unknown parameter copies"),
@@ -68,7 +68,7 @@ def test_yaml(tmp_path: Path) -> None:
         (GOOD | {"target": [{"flip_labels": {}}]}, "attack", "unknown recipe 'flip_labels'.*choose one of label_flip"),
         (GOOD | {"target": [{"label_flip": {"rate": 0.1}}]}, "attack", "its options are error, flip"),
         (GOOD | {"target": [{"label_flip": 0.1}]}, "attack", "takes options"),
-        (GOOD | {"seed": [1.5]}, "attack", "seed must be a whole number"),
+        (GOOD | {"seed": [1.5]}, "attack", "seed must be an integer"),
         ({"dataset": ["digits_17"], "C_R": [1]}, "attack", "the grid needs 'target'"),
         ({"target": [FLIP], "C_R": [1]}, "attack", "the grid needs 'dataset'"),
         ({"dataset": ["digits_17"], "target": [FLIP]}, "attack", "needs a victim: give C or C_R"),
@@ -93,7 +93,7 @@ def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pass store="):
         cp.sweep(GOOD, keep_results=True)
     for wrong in (-1, 0.5, True):
-        with pytest.raises(ValueError, match="random_state must be a whole number"):
+        with pytest.raises(ValueError, match="random_state must be a non-negative integer"):
             cp.sweep(GOOD, random_state=wrong)  # type: ignore[arg-type]
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot be written to"):
@@ -103,7 +103,7 @@ def test_other_refusals(tmp_path: Path) -> None:
     def inner(params: dict[str, Any], random_state: int) -> dict[str, Any]:
         return here(params, random_state)
 
-    with pytest.raises(TypeError, match="holds variables"):
+    with pytest.raises(TypeError, match="a closure over variables"):
         cp.sweep({"a": [1]}, inner, store=tmp_path / "store")
     assert not cp.sweep({"a": [1, 2]}, inner, n_jobs=2).failed  # without a store nothing is mixed up
 
@@ -138,11 +138,11 @@ def test_a_heat_map_shows_means() -> None:
     assert shown.shape == (3, 3) and shown[1, 1] == 4 + 2.5 and shown[2, 2] == 9
     assert shown.mask.sum() == 4 and len(ax.texts) == 5
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "3"]
-    with pytest.raises(ValueError, match="no column 'z'; there are a, b"):
+    with pytest.raises(ValueError, match="no column 'z'; the columns are a, b"):
         result.plot("a", "z")
-    with pytest.raises(ValueError, match="three columns"):
+    with pytest.raises(ValueError, match="distinct columns"):
         result.plot("a", "a", "product")
-    with pytest.raises(ValueError, match="holds no numbers"):
+    with pytest.raises(ValueError, match="is not numeric"):
         result.plot("a", "b", "status")
 
 

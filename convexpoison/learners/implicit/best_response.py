@@ -61,7 +61,7 @@ class Response(NewtonTrainer):
     Parameters
     ----------
     victim : Victim
-        A classifier; the hinge is replaced by :class:`~convexpoison.learners.losses.rounded_hinge.RoundedHinge`.
+        A classifier; the hinge is replaced by :class:`RoundedHinge`.
     data : TrainingData
         The clean rows.
     labels : array of shape (n_labels,)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from convexpoison.learners.losses.base import Loss
 
 
-class ArgumentPath(NamedTuple):
+class Edges(NamedTuple):
     """Arguments under the model (u) and the reference (v), shape (n_vertices,), and their growth along the edges.
 
     On edge ``k`` the arguments are ``u + rise * tau`` and ``v + run * tau`` with ``0 <= tau <= 1`` and ``run > 0``.
@@ -50,9 +50,9 @@ class EdgeMaximum(NamedTuple):
     fraction: float
 
 
-def exact(loss: Loss, path: ArgumentPath, edge: IntArray, fraction: FloatArray) -> Places:
+def exact(loss: Loss, edges: Edges, edge: IntArray, fraction: FloatArray) -> Places:
     """Return places at which the difference is known to be the largest on the edge."""
-    value = path.difference(loss, edge, fraction)
+    value = edges.difference(loss, edge, fraction)
     return Places(edge, fraction, value, value)
 
 

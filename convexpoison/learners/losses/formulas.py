@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places
 from convexpoison.numerics.intervals import Interval, Number
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ class Formulas:
         """Return an upper bound on ``|phi'|`` where ``1 + |u| <= reach``; ``inf`` asks for all arguments."""
         self._refuse("lipschitz")
 
-    def edge_maxima(self, path: ArgumentPath, vertex: FloatArray, floor: float) -> Places:
+    def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
         """Return the only places inside edges where ``phi(u) - phi(v)`` can be largest, where it exceeds the floor.
 
         Parameters
         ----------
-        path : ArgumentPath
+        edges : Edges
         vertex : array of shape (n_vertices,)
             The difference at the vertices.
         floor : float

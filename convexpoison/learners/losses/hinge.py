@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places, exact, largest_fall
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places, exact, largest_fall
 from convexpoison.learners.losses.rounded_hinge import RoundedHinge
 from convexpoison.numerics.intervals import Interval, Number
 
@@ -31,25 +31,24 @@ class Hinge(Loss):
     def lipschitz(self, reach: float) -> float:
         return 1.0
 
-    def edge_maxima(self, path: ArgumentPath, vertex: FloatArray, floor: float) -> Places:
+    def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
         """Return the place where the reference's margin passes 1.
 
         The difference is piecewise linear; of the two kinks only the reference's can be a maximum. v grows along the hull,
         so that there is at most one such place.
         """
-        k = int(path.v.searchsorted(1.0, side="right")) - 1
-        if k < 0 or k >= path.run.size:
+        k = int(edges.v.searchsorted(1.0, side="right")) - 1
+        if k < 0 or k >= edges.run.size:
             return Places(np.empty(0, dtype=np.intp), np.empty(0), np.empty(0), np.empty(0))
-        edge, fraction = np.array([k]), np.array([min((1.0 - float(path.v[k])) / float(path.run[k]), 1.0)])
-        return exact(self, path, edge, fraction)
+        edge, fraction = np.array([k]), np.array([min((1.0 - float(edges.v[k])) / float(edges.run[k]), 1.0)])
+        return exact(self, edges, edge, fraction)
 
     def support_peak(self, u: FloatArray, v: FloatArray) -> EdgeMaximum:
         """Return the largest ``-u`` where the margin v is at most 1."""
         return largest_fall(u, v, 1.0)
 
     def derivative_enclosure(self, u: Interval) -> Interval:
-        # Written so that NaN, of a score that overflowed, has all of [-1, 0].
-        return Interval(np.where(u.lower > 1.0, 0.0, -1.0), np.where(u.upper < 1.0, -1.0, 0.0))
+        return Interval(np.where(u.lower <= 1.0, -1.0, 0.0), np.where(u.upper >= 1.0, 0.0, -1.0))
 
     def steepness(self, u: Interval) -> Interval:
         return 1.0 + 0.0 * u

@@ -8,7 +8,7 @@ from scipy.special import expit, wrightomega
 
 from convexpoison._utils.types import FloatArray, IntArray
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places, best_of
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places, best_of
 from convexpoison.numerics.intervals import Interval, Number, entropy, exp, log, sigmoid
 
 _GRID = np.linspace(0.0, 1.0, 33)
@@ -37,27 +37,27 @@ class Logistic(Loss):
     def lipschitz(self, reach: float) -> float:
         return 1.0
 
-    def edge_maxima(self, path: ArgumentPath, vertex: FloatArray, floor: float) -> Places:
+    def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
         """Return brackets around the one maximum that an edge can have inside, narrowed together until the best is known.
 
         The derivative has the sign of ``h = (1 + e^u) - (rise / run) (1 + e^v)``. A falling or level u leaves it positive;
         else ``h' = rise (e^u - e^v)`` changes sign only where u meets v, so h falls through 0 at most once: before that
         place if u grows faster than v, after it if slower.
         """
-        slack = path.run * expit(-path.v[:-1]) - path.rise * expit(-path.u[1:])
-        edge = np.flatnonzero((path.rise > 0.0) & (path.rise != path.run) & (vertex[:-1] + slack > floor))
+        slack = edges.run * expit(-edges.v[:-1]) - edges.rise * expit(-edges.u[1:])
+        edge = np.flatnonzero((edges.rise > 0.0) & (edges.rise != edges.run) & (vertex[:-1] + slack > floor))
         if not edge.size:
             return Places(edge, np.empty(0), np.empty(0), np.empty(0))
-        u, v, p, q = path.u[edge], path.v[edge], path.rise[edge], path.run[edge]
+        u, v, p, q = edges.u[edge], edges.v[edge], edges.rise[edge], edges.run[edge]
         with np.errstate(over="ignore"):
             meeting = np.clip((v - u) / (p - q), 0.0, 1.0)
         low, high = np.where(p > q, 0.0, meeting), np.where(p > q, meeting, 1.0)
         turns = _ascends(u, v, p, q, low) & ~_ascends(u, v, p, q, high)
-        return self._narrow(path, edge[turns], low[turns], high[turns], floor)
+        return self._narrow(edges, edge[turns], low[turns], high[turns], floor)
 
-    def _narrow(self, path: ArgumentPath, edge: IntArray, low: FloatArray, high: FloatArray, floor: float) -> Places:
+    def _narrow(self, edges: Edges, edge: IntArray, low: FloatArray, high: FloatArray, floor: float) -> Places:
         """Divide brackets in which the difference first ascends and then falls until their upper bounds are tight."""
-        places = self._bracketed(path, edge, low, high)
+        places = self._bracketed(edges, edge, low, high)
         for _ in range(_PASSES):
             floor = max(floor, float(places.value.max(initial=-np.inf)))
             if places.upper.max(initial=-np.inf) - floor <= 1e-14 * max(1.0, abs(floor)):
@@ -65,22 +65,22 @@ class Logistic(Loss):
             keep = places.upper >= floor
             edge, low, high = places.edge[keep], places.fraction[keep], high[keep]
             grid = low[:, None] + (high - low)[:, None] * _GRID
-            u, v, p, q = (part[edge, None] for part in path)
+            u, v, p, q = (part[edge, None] for part in edges)
             last = np.clip(_ascends(u, v, p, q, grid).sum(axis=1) - 1, 0, _GRID.size - 2)
             rows = np.arange(edge.size)
             high = grid[rows, last + 1]
-            places = self._bracketed(path, edge, grid[rows, last], high)
+            places = self._bracketed(edges, edge, grid[rows, last], high)
         return places
 
-    def _bracketed(self, path: ArgumentPath, edge: IntArray, low: FloatArray, high: FloatArray) -> Places:
+    def _bracketed(self, edges: Edges, edge: IntArray, low: FloatArray, high: FloatArray) -> Places:
         """Return the value at the lower end of brackets, and an upper bound over them.
 
         Both sigmoids fall along the edge, so ``run sigmoid(-v(low)) - rise sigmoid(-u(high))`` bounds the derivative over
         the bracket. Around a maximum that is itself of the order of the width, hence the bound is tight to second order.
         """
-        value, width = path.difference(self, edge, low), high - low
-        fastest = path.run[edge] * expit(-path.v[edge] - low * path.run[edge])
-        slowest = path.rise[edge] * expit(-path.u[edge] - high * path.rise[edge])
+        value, width = edges.difference(self, edge, low), high - low
+        fastest = edges.run[edge] * expit(-edges.v[edge] - low * edges.run[edge])
+        slowest = edges.rise[edge] * expit(-edges.u[edge] - high * edges.rise[edge])
         return Places(edge, low, value, value + width * np.maximum(fastest - slowest, 0.0))
 
     def support_peak(self, u: FloatArray, v: FloatArray) -> EdgeMaximum:
@@ -119,9 +119,9 @@ class Logistic(Loss):
         return sigmoid(u)
 
     def stationary_point(self, A: float, B: float) -> float:
-        """Return the zero of the derivative.
+        """Return the zero of the derivative: ``(A / B + u) sigmoid(u) = 1``.
 
-        ``(A / B + u) sigmoid(u) = 1`` is ``t exp(t) = exp(-c)`` with ``c = 1 - A / B`` and ``t = u - c``.
+        With ``c = 1 - A / B`` and ``t = u - c`` that is ``t exp(t) = exp(-c)``.
         """
         return 1.0 - A / B + float(wrightomega(A / B - 1.0))
 

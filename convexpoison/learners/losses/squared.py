@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray, IntArray
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places, best_of, exact
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places, best_of, exact
 from convexpoison.numerics.intervals import Interval
 
 
@@ -30,8 +30,8 @@ class Squared(Loss):
     def lipschitz(self, reach: float) -> float:
         return 2.0 * reach
 
-    def edge_maxima(self, path: ArgumentPath, vertex: FloatArray, floor: float) -> Places:
-        return exact(self, path, *stationary_squares(path, 0.0))
+    def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
+        return exact(self, edges, *stationary_squares(edges, 0.0))
 
     def support_peak(self, u: FloatArray, v: FloatArray) -> EdgeMaximum:
         return largest_product(u, v)
@@ -56,16 +56,16 @@ class Squared(Loss):
         return lift(u, eps).upper
 
 
-def stationary_squares(path: ArgumentPath, shift: float) -> tuple[IntArray, FloatArray]:
+def stationary_squares(edges: Edges, shift: float) -> tuple[IntArray, FloatArray]:
     """Return the edges, and the fractions of them, where ``(u - shift)**2 - (v - shift)**2`` has a maximum inside.
 
     These are edges on which v changes faster than u. Ends that rounding yields do no harm. Where rise and run nearly agree the
     place is uncertain, but the difference is then a straight line up to rounding and its better end is a vertex.
     """
-    edge = np.flatnonzero(np.abs(path.rise) < path.run)
-    p, q = path.rise[edge], path.run[edge]
+    edge = np.flatnonzero(np.abs(edges.rise) < edges.run)
+    p, q = edges.rise[edge], edges.run[edge]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # where the curvature underflows to 0
-        fraction = (p * (path.u[edge] - shift) - q * (path.v[edge] - shift)) / ((q - p) * (q + p))
+        fraction = (p * (edges.u[edge] - shift) - q * (edges.v[edge] - shift)) / ((q - p) * (q + p))
     within = (fraction > 0.0) & (fraction < 1.0)
     return edge[within], fraction[within]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.edges import ArgumentPath, EdgeMaximum, Places, exact
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges, Places, exact
 from convexpoison.learners.losses.squared import largest_product, lift, stationary_squares
 from convexpoison.numerics.intervals import Interval, Number
 
@@ -30,13 +30,13 @@ class SquaredHinge(Loss):
     def lipschitz(self, reach: float) -> float:
         return 2.0 * reach
 
-    def edge_maxima(self, path: ArgumentPath, vertex: FloatArray, floor: float) -> Places:
+    def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
         """Return the maxima of a quadratic: both losses are active there.
 
         The model's alone is convex, the reference's alone ascends to 0, and the difference has no kinks, so that no other
         maximum can lie where these pieces meet.
         """
-        return exact(self, path, *stationary_squares(path, 1.0))
+        return exact(self, edges, *stationary_squares(edges, 1.0))
 
     def support_peak(self, u: FloatArray, v: FloatArray) -> EdgeMaximum:
         """Return the largest ``2 (v - 1) u`` where the margin v is below 1, and 0 elsewhere."""

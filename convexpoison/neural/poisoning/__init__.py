@@ -1,1 +1,1 @@
-"""Poison for networks: what it aims at, how it is made, and what retraining makes of it."""
+"""Poison for networks: targets, attacks, and the evaluation of retrained networks."""

@@ -1,4 +1,4 @@
-"""The front door of poisoning networks: a target, data, and a method."""
+"""The entry point for poisoning networks: target, data and method to poison images."""
 
 from __future__ import annotations
 
@@ -44,39 +44,39 @@ def attack(
     progress: bool | None = None,
     callback: Callable[[BilevelRun], None] | None = None,
 ) -> PoisonResult:
-    """Change training images a little, and no label, so that what is learned from them is certified less.
+    """Perturb training images, keeping labels, to lower the certified radius or accuracy of networks trained on them.
 
     Parameters
     ----------
     target : int, TargetClass or TargetPoint
-        A class, whose certified radius or accuracy is to fall, or one image.
+        The class whose certified radius or accuracy is attacked, or a single image.
     data : Images or pair (X, y)
         Training images of shape (n, channels, height, width) in [0, 1], and labels 0, 1, ...
     victim : NeuralVictim, optional
-        Who trains: ``NeuralVictim()`` where not given (LeNet, Gaussian augmentation).
+        Network, objective and recipe of training; default: ``NeuralVictim()`` (LeNet, Gaussian augmentation).
     method : {"bilevel", "watermark", "noise", "label_flip"}
-        PACD's bilevel optimisation, or what it is compared with: other images laid over the base images, random noise of
-        the largest size allowed, and other labels (which are no clean-label poison).
+        PACD's bilevel optimisation, or one of its baselines: images of other classes blended into the base images, random
+        noise of the maximal size, and flipped labels (not a clean-label attack).
     eps : float
-        Largest distance of a poison image from its base image. PACD has 0.1 for MNIST, 0.03 for CIFAR-10.
+        Maximal distance of a poison image from its base image. PACD uses 0.1 for MNIST, 0.03 for CIFAR-10.
     norm : {"linf", "l2"}
     sigma : float, optional
-        Noise of the radius that is to fall; that of the victim's objective where not given.
+        Noise level of the attacked radius; default: that of the victim's objective.
     settings : BilevelSettings, "code" or "paper"
         See :meth:`BilevelSettings.preset`.
     validation : float or pair (X, y)
-        Share of the data that is set aside, or data apart, on whose images of the target's class the poison is judged.
+        Fraction of the data held out, or separate data; the poison is evaluated on their images of the target class.
     opacity : float
-        Of watermarks.
+        Opacity of the watermarks.
     random_state : int
     device : optional
-        "cuda" for a GPU; the CPU where not given.
+        "cuda" for a GPU; default: the CPU.
     checkpoint : path, optional
-        A safetensors file from which the bilevel attack goes on where it exists, and to which it saves.
+        A safetensors file in which the bilevel attack saves its state, and from which it resumes if the file exists.
     time_limit_s : float, optional
-        The best poison until then is returned; likewise on Ctrl-C.
+        Time limit, after which the best poison so far is returned; likewise on Ctrl-C.
     progress : bool, optional
-        Progress bar; on a terminal only, where not given.
+        Whether to show a progress bar; default: only on a terminal.
     callback : callable, optional
         Called with the :class:`BilevelRun` after each outer step.
 
@@ -87,7 +87,7 @@ def attack(
     Raises
     ------
     TypeError, ValueError
-        Input that cannot be used, or a checkpoint of another run.
+        If the input is invalid, or the checkpoint belongs to another run.
 
     References
     ----------
@@ -103,7 +103,7 @@ def attack(
     base = train[rows]
     ball = ImageBall(torch.from_numpy(X[base]), eps, norm)
     images, labels, trace, reason = X[base], y[base], dict[str, np.ndarray](), "done"
-    told: dict[str, Any] = {"random_state": random_state, "target": _words(aim)}
+    details: dict[str, Any] = {"random_state": random_state, "target": _words(aim)}
     if method == "bilevel":
         where = torch.device(device or "cpu")
         if isinstance(settings, str):
@@ -113,14 +113,14 @@ def attack(
         )
         run = BilevelRun(task, victim, settings, random_state)
         identity = (
-            f"{_words(aim)}, {victim}, {victim.recipe}, {_lasting(settings)}, {norm} {eps}, {task.upper}, seed {random_state}, "
+            f"{_words(aim)}, {victim}, {victim.recipe}, {_fixed(settings)}, {norm} {eps}, {task.upper}, seed {random_state}, "
             + (f"{len(train)} images")
         )
         reason = drive(
             run, None if checkpoint is None else Path(checkpoint), identity, time_limit_s, progress, callback
         )
         images, trace = run.best.cpu().numpy(), _trace(run)
-        told |= {
+        details |= {
             "victim": victim,
             "recipe": victim.recipe,
             "settings": settings,
@@ -129,19 +129,19 @@ def attack(
         }
     elif method == "watermark":
         images = watermark(ball, X[train][y[train] != y[base][0]], rng, opacity)
-        told["opacity"] = opacity
+        details["opacity"] = opacity
     elif method == "noise":
         images = random_noise(ball, rng)
     else:
         labels = flip_labels(labels, int(y.max()) + 1, rng)
     return PoisonResult(
         images, labels, X[base], y[base], base, train, method, float(eps), norm, trace, reason,
-        perf_counter() - start, provenance(**told),
+        perf_counter() - start, provenance(**details),
     )  # fmt: skip
 
 
 def _pair(data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as arrays, checked."""
+    """Check images and labels, and return them as arrays."""
     X, y = (data.X_train, data.y_train) if isinstance(data, Images) else data
     images, labels = _tensors(X, y)
     return np.ascontiguousarray(images.cpu().numpy()), labels.cpu().numpy()
@@ -150,13 +150,11 @@ def _pair(data: Any) -> tuple[np.ndarray, np.ndarray]:
 def _split(
     X: np.ndarray, y: np.ndarray, validation: float | tuple[Any, Any], random_state: int
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Rows to train on, and the images to judge on."""
+    """Return the rows of the training set, and the validation images and labels."""
     if not isinstance(validation, float | int):
         return np.arange(len(y)), _pair(validation)
     if not 0.0 < validation < 1.0:
-        raise ValueError(
-            f"validation is {validation}; it is the share of the data set aside, within (0, 1), or a pair (X, y)"
-        )
+        raise ValueError(f"validation must be a fraction of the data within (0, 1), or a pair (X, y); got {validation}")
     train, held = train_test_split(np.arange(len(y)), test_size=validation, stratify=y, random_state=random_state)
     train, held = np.sort(train), np.sort(held)
     return train, (X[held], y[held])
@@ -167,7 +165,7 @@ def _upper(aim: Target, victim: NeuralVictim, sigma: float | None, settings: Bil
         return NegatedCrossEntropy()
     sigma = victim.objective.sigma if sigma is None else sigma
     if not sigma > 0:
-        raise ValueError("the victim trains without noise: pass sigma=, the noise of the radius that is to fall")
+        raise ValueError("the victim trains without noise: pass sigma=, the noise level of the attacked radius")
     return SoftRadius(float(sigma), settings.draws, settings.alpha, settings.shrink)
 
 
@@ -191,6 +189,6 @@ def _words(aim: Target) -> str:
     return f"{type(aim).__name__} {aim.label}, {aim.goal}, {aim.n_poison}"
 
 
-def _lasting(settings: BilevelSettings) -> dict[str, Any]:
-    """What has to agree for a run to go on; more epochs than before are welcome."""
+def _fixed(settings: BilevelSettings) -> dict[str, Any]:
+    """Return the settings that must be equal for a run to resume: all but the number of epochs, which may grow."""
     return {name: value for name, value in vars(settings).items() if name != "epochs"}

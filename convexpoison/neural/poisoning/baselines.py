@@ -1,4 +1,4 @@
-"""Poison that nobody optimised: what an optimised one has to beat."""
+"""Baselines: poison without optimisation, to compare optimised poison with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from convexpoison.neural.poisoning.image_ball import ImageBall
 
 
 def watermark(ball: ImageBall, others: np.ndarray, rng: np.random.Generator, opacity: float = 0.1) -> np.ndarray:
-    """Another class's image laid over each base image, then cut to the ball.
+    """Blend an image of another class into each base image, and project the result onto the ball.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def watermark(ball: ImageBall, others: np.ndarray, rng: np.random.Generator, opa
         Images of the other classes; one is drawn for each base image.
     rng : Generator
     opacity : float
-        gamma of ``gamma other + (1 - gamma) base``.
+        gamma in ``gamma other + (1 - gamma) base``.
 
     Returns
     -------
@@ -29,16 +29,17 @@ def watermark(ball: ImageBall, others: np.ndarray, rng: np.random.Generator, opa
     PACD, Appendix E.3, after Shafahi et al. (2018).
     """
     if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f"opacity is {opacity}; it must lie in [0, 1]")
+        raise ValueError(f"opacity must lie in [0, 1]; got {opacity}")
     if not len(others):
-        raise ValueError("a watermark needs images of other classes")
+        raise ValueError("watermarks need images of other classes")
     over = torch.from_numpy(others[rng.integers(len(others), size=len(ball.base))]).to(ball.base)
     return np.asarray(ball.project(opacity * over + (1.0 - opacity) * ball.base).cpu().numpy())
 
 
 def random_noise(ball: ImageBall, rng: np.random.Generator) -> np.ndarray:
-    """Noise of the largest size that the ball allows: ``eps`` with a random sign in each pixel, or a random direction of
-    l2 length ``eps``; then clipped to the range of pixels.
+    """Add noise of the maximal size within the ball, clipped to the pixel range.
+
+    For linf the noise is ``eps`` with a random sign in each pixel, for l2 a random direction of length ``eps``.
 
     Parameters
     ----------
@@ -60,7 +61,9 @@ def random_noise(ball: ImageBall, rng: np.random.Generator) -> np.ndarray:
 
 
 def flip_labels(labels: np.ndarray, n_classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Another class for each, drawn evenly: no clean-label poison, but a measure of what labels alone can do.
+    """Replace each label by one of the other classes, drawn uniformly.
+
+    This is not a clean-label attack; it measures the effect of labels alone.
 
     Parameters
     ----------
@@ -69,5 +72,5 @@ def flip_labels(labels: np.ndarray, n_classes: int, rng: np.random.Generator) ->
     rng : Generator
     """
     if n_classes < 2:
-        raise ValueError("labels can only be flipped where there are two classes or more")
+        raise ValueError("flipping labels needs at least two classes")
     return (labels + rng.integers(1, n_classes, size=len(labels))) % n_classes

@@ -1,4 +1,4 @@
-"""Poison by bilevel optimisation (PACD, Algorithm 1): images moved so that a network trained on them is certified less."""
+"""Poison by bilevel optimisation (PACD, Algorithm 1), to lower the certified radius of networks trained on it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from convexpoison.neural.training.seeding import seeded
 from convexpoison.neural.training.victim import NeuralVictim
 
 SAVE_EVERY_S = 60.0
-"""A checkpoint is written no more often than this, and at the end."""
+"""Minimal time between two checkpoints; one more is written at the end."""
 _JUDGED_ROWS = 2_000
-"""Noisy images at a time when the poison is judged."""
+"""Noisy images per forward pass in the evaluation of the poison."""
 _ADAM = (0.9, 0.999, 1e-12)
-"""The last is smaller than torch's 1e-8: derivatives in a pixel are often below that."""
+"""Decay rates and epsilon. The latter is smaller than torch's 1e-8, since derivatives in a pixel are often below that."""
 
 
 @dataclass(frozen=True, eq=False)
 class PoisonTask:
-    """What is attacked, as tensors on one device.
+    """Data and objective of an attack, as tensors on one device.
 
     Attributes
     ----------
     X, y : tensors
         The victim's training set.
     rows : long tensor of shape (n_poison,)
-        Those of it that may be changed.
+        Rows of the training set that may be changed.
     ball : ImageBall
-        Around these.
+        The balls around these rows.
     X_judged, y_judged : tensors
-        Images that are to lose, none of them trained on.
+        Validation images on which the attack is evaluated; none is in the training set.
     upper : Objective
-        What is to fall.
+        The upper-level objective, to be minimised.
     """
 
     X: Tensor
@@ -60,8 +60,8 @@ class PoisonTask:
 class BilevelRun:
     """The state of an attack between outer steps.
 
-    All randomness of a step comes from the seed and the step's number, so that a run that was killed and resumed gives (on
-    CPU) the same poison as one that was not.
+    All randomness of a step derives from the seed and the index of the step, so that an interrupted and resumed run gives
+    (on CPU) the same poison as an uninterrupted one.
 
     Parameters
     ----------
@@ -97,11 +97,11 @@ class BilevelRun:
 
     @property
     def best(self) -> Tensor:
-        """The poison that was judged best; the present one where none was judged yet."""
+        """The poison with the best evaluation; the current one before the first evaluation."""
         return self.memory.get("best", self.memory["poison"])
 
     def step(self) -> None:
-        """One outer step: train a little, derive, move a batch of poison within its ball."""
+        """Take one outer step: train, compute the hypergradient, move a batch of poison within its balls."""
         number = self.done
         if number % self.cycle == 0:
             self._begin(number // self.cycle)
@@ -111,15 +111,15 @@ class BilevelRun:
                     self._train(number + ahead, generator)
             found, lower = self._derive(number, generator)
         self._move(self._rows(number)[1], found.gradient)
-        told = torch.tensor([[found.value, lower, found.residual]], dtype=torch.float64)
-        self.memory["trace"] = torch.cat([self.memory["trace"].cpu(), told])
+        entry = torch.tensor([[found.value, lower, found.residual]], dtype=torch.float64)
+        self.memory["trace"] = torch.cat([self.memory["trace"].cpu(), entry])
         if self.done % self.cycle == 0:
             self._judge()
 
-    # -------------------------------------------------------------------- below
+    # -------------------------------------------------------------------- lower level
 
     def _begin(self, cycle: int) -> None:
-        """A fresh network; nothing that moved by Adam remembers how."""
+        """Start a cycle: initialise the network and reset all moments of Adam."""
         recipe, settings = self.victim.recipe, self.settings
         self.network = self.victim.build(self._seed(2, cycle)).to(self.device).train()
         if settings.lower_optimizer == "adam":
@@ -140,7 +140,7 @@ class BilevelRun:
         return self.victim.objective.start(len(self.task.X), self.device)
 
     def _batch(self, number: int, poison: Tensor, generator: torch.Generator) -> Batch:
-        """Clean images and the poison given, as the victim would meet them."""
+        """Return the mini-batch of clean images and ``poison``, augmented as in the victim's training."""
         clean, changed = self._rows(number)
         rows = torch.cat([clean, self.task.rows[changed]])
         X = torch.cat([self.task.X[clean], poison])
@@ -149,7 +149,7 @@ class BilevelRun:
         return Batch(X, self.task.y[rows], rows, number % self.cycle // self.steps_per_epoch, generator)
 
     def _train(self, number: int, generator: torch.Generator) -> float:
-        """One step of the victim's training on the present poison; its loss."""
+        """Take one step of the victim's training on the current poison, and return the loss."""
         batch = self._batch(number, self.memory["poison"][self._rows(number)[1]], generator)
         loss = self.victim.objective.loss(self.network, batch, self._objective_memory())
         self.optimizer.zero_grad(set_to_none=True)
@@ -158,7 +158,7 @@ class BilevelRun:
         return float(loss.detach())
 
     def _derive(self, number: int, generator: torch.Generator) -> tuple[Hypergradient, float]:
-        """The hypergradient after some steps of training, and the loss of that training."""
+        """Take the lower-level steps; return the hypergradient after them and the last training loss."""
         settings, poison = self.settings, self.memory["poison"][self._rows(number)[1]]
 
         def make_batch(images: Tensor) -> Batch:
@@ -168,11 +168,11 @@ class BilevelRun:
         upper = loss_of(self.network, self.task.upper, lambda _: self._validation(number, generator))
 
         if settings.hypergradient == "reverse":
-            below: list[float] = []
+            values: list[float] = []
 
             def watched(parameters: tuple[Tensor, ...], images: Tensor) -> Tensor:
                 value = lower(parameters, images)
-                below.append(float(value.detach()))
+                values.append(float(value.detach()))
                 return value
 
             start = tuple(self.network.parameters())
@@ -180,7 +180,7 @@ class BilevelRun:
             with torch.no_grad():
                 for p, new in zip(start, after, strict=True):
                     p.copy_(new)
-            return found, below[-1]
+            return found, values[-1]
         trained = [self._train(number, generator) for _ in range(settings.lower_steps)]
         state = {k.removeprefix("system."): v for k, v in self.memory.items() if k.startswith("system.")}
         found = approx_grad(
@@ -192,19 +192,19 @@ class BilevelRun:
         return found, trained[-1]
 
     def _validation(self, number: int, generator: torch.Generator) -> Batch:
-        """Clean images of the target; all of them where they are few."""
+        """Return a batch of validation images of the target, or all if there are fewer."""
         n = min(self.settings.batch_validation, len(self.task.y_judged))
         rows = self._part(4, len(self.task.y_judged), n, number)
         return Batch(self.task.X_judged[rows], self.task.y_judged[rows], rows, 0, generator)
 
     def _objective_memory(self) -> Memory:
-        """The same tensors under the names that the objective gave them; it changes them in place."""
+        """Return the objective's tensors under its own names; the objective changes them in place."""
         return {k.removeprefix("objective."): v for k, v in self.memory.items() if k.startswith("objective.")}
 
-    # -------------------------------------------------------------------- above
+    # -------------------------------------------------------------------- upper level
 
     def _move(self, changed: Tensor, slope: Tensor) -> None:
-        """One step of a batch of poison, or of all of it alike, projected."""
+        """Take one projected step of a batch of poison, or the same step for all poison images."""
         memory, rate = self.memory, self.settings.poison_rate
         if self.settings.shared:
             changed = torch.arange(len(self.task.rows), device=self.device)
@@ -220,7 +220,7 @@ class BilevelRun:
         memory["poison"][changed] = self.task.ball.of(changed).project(memory["poison"][changed] - rate * slope)
 
     def _judge(self) -> None:
-        """Keep the poison if the network that trained on it until now does worst on the validation images."""
+        """Evaluate the network on the validation images, and store the poison if the upper objective is the least so far."""
         draws = getattr(self.task.upper, "k", 1)
         generator = torch.Generator(self.device).manual_seed(self._seed(5, 0))
         total = 0.0
@@ -232,18 +232,18 @@ class BilevelRun:
         value, before = total / len(self.task.y_judged), self.memory["judged"].cpu()
         if not len(before) or value < float(before[:, 1].min()):
             self.memory["best"] = self.memory["poison"].clone()
-        told = torch.tensor([[float(self.done), value]], dtype=torch.float64)
-        self.memory["judged"] = torch.cat([before, told])
+        entry = torch.tensor([[float(self.done), value]], dtype=torch.float64)
+        self.memory["judged"] = torch.cat([before, entry])
 
     # -------------------------------------------------------------------- seeds and files
 
     def _rows(self, number: int) -> tuple[Tensor, Tensor]:
-        """Clean rows of the training set and positions in the poison, for a step."""
+        """Return a step's clean rows of the training set and its positions in the poison."""
         clean = self.clean_rows[self._part(3, len(self.clean_rows), self.n_clean, number)]
         return clean, self._part(6, len(self.task.rows), self.n_poison, number)
 
     def _part(self, purpose: int, total: int, n: int, number: int) -> Tensor:
-        """``n`` of ``total``; the steps of an epoch take one after another of an order drawn for it."""
+        """Return ``n`` of ``total`` indices: a step's consecutive share of a permutation drawn for its epoch."""
         epoch, within = divmod(number, self.steps_per_epoch)
         order = np.random.default_rng([self.random_state, purpose, epoch]).permutation(total)
         return torch.from_numpy(np.take(order, np.arange(within * n, (within + 1) * n), mode="wrap")).to(self.device)
@@ -252,17 +252,17 @@ class BilevelRun:
         return int(np.random.SeedSequence([self.random_state, purpose, number]).generate_state(1)[0])
 
     def save(self, path: Path, identity: str) -> None:
-        """All that is needed to go on."""
+        """Write the state of the run, for :meth:`load`."""
         save_checkpoint(path, self.network, self.optimizer, self.memory, [], identity)
 
     def load(self, path: Path, identity: str) -> None:
-        """Go on from a file of :meth:`save`."""
+        """Restore the state from a file written by :meth:`save`."""
         load_checkpoint(path, self.network, self.optimizer, self.memory, identity)
 
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """A generator for noise, and the same seed for what draws from the global one (dropout), which is put back."""
+    """Yield a generator for noise; seed the global one (dropout) likewise, and restore it afterwards."""
     with seeded(seed, device):
         yield torch.Generator(device).manual_seed(seed)
 
@@ -271,7 +271,7 @@ def drive(
     run: BilevelRun, checkpoint: Path | None, identity: str, time_limit_s: float | None, progress: bool | None,
     callback: Callable[[BilevelRun], None] | None = None,
 ) -> str:  # fmt: skip
-    """Step until the end, a time limit or Ctrl-C; why it stopped."""
+    """Run outer steps until the last one, the time limit or Ctrl-C, and return the stop reason."""
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint, identity)
     start = saved = perf_counter()
@@ -292,7 +292,7 @@ def drive(
                     run.save(checkpoint, identity)
                     saved = perf_counter()
     except KeyboardInterrupt:
-        # The step that was cut off may have moved the network: what lies on the disk is whole, what is in memory may not be.
+        # The interrupted step may have changed the network: the file on disk is consistent, the state in memory may not be.
         return "interrupted"
     if checkpoint is not None:
         run.save(checkpoint, identity)

@@ -1,4 +1,4 @@
-"""The settings of the bilevel attack, and the two sets that PACD has: those of its text and those of its code."""
+"""Settings of the bilevel attack, with two presets of PACD: that of its text and that of its code."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ _WAYS = ("adam", "cg", "neumann", "exact", "reverse")
 
 @dataclass(frozen=True)
 class BilevelSettings:
-    """How the bilevel attack moves.
+    """Settings of the bilevel attack.
 
     Parameters
     ----------
     epochs : int
-        P of PACD.
+        P in PACD.
     steps_per_epoch : int, optional
-        Outer steps an epoch; as many as it takes to see all training images once where not given.
+        Outer steps per epoch; default: one pass over the training images.
     lower_steps : int
-        T1: steps of training before each hypergradient, all on the same mini-batch.
+        T1: training steps before each hypergradient, all on the same mini-batch.
     lower_optimizer : {"adam", "sgd"}
     lower_rate : float
     system_steps : int
         T2: iterations for the linear system.
     hypergradient : {"adam", "cg", "neumann", "exact", "reverse"}
-        The solver of the linear system (:func:`convexpoison.neural.approx_grad`), or "reverse": through the ``lower_steps``
-        themselves, which are then plain gradient descent.
+        Solver of the linear system (:func:`convexpoison.neural.approx_grad`), or "reverse": differentiation through the
+        ``lower_steps``, which are then plain gradient descent.
     system_rate, damping : float
-        The system's learning rate, and what is added to the Hessian's diagonal (the weight decay of the victim's recipe comes
-        on top).
+        Learning rate for the system, and the damping added to the Hessian's diagonal (in addition to the weight decay of the
+        victim's recipe).
     poison_optimizer : {"adam", "sgd"}
-        Adam has moments of its own for each image.
+        Adam has separate moments for each image.
     poison_rate : float
     shared : bool
-        Each step moves all poison images alike, by the mean slope of the batch, where otherwise (PACD) each image of the
-        batch moves by its own. A class then moves as a whole, as the best poison for linear classifiers does (PACD, Theorem 1),
-        with far fewer steps than single images need.
+        If true, each step moves all poison images by the batch's mean gradient; otherwise (PACD) each image of the batch moves
+        by its own. A shared step shifts a class as a whole, as the optimal poison for linear classifiers does (PACD,
+        Theorem 1), and needs far fewer steps.
     batch_size, batch_poison : int
-        Images of a mini-batch, and how many of these are poison.
+        Images per mini-batch, and poison images among them.
     batch_validation : int
     draws : int
-        k: noise draws of the radius that is to fall.
+        k: noise draws per image for the attacked radius.
     alpha : float
-        Inverse temperature there.
+        Inverse temperature of the softmax in that radius.
     shrink : float
         See :class:`convexpoison.neural.SoftRadius`.
     reinitialize_every : int
-        Outer epochs after which the network begins anew. The poison is judged before.
+        Outer epochs between re-initialisations of the network, each preceded by an evaluation of the poison.
     warm_up : int
-        Steps of training after each beginning, before the poison moves again; PACD has none.
+        Training steps after each initialisation, before the next step of the poison; 0 in PACD.
 
     References
     ----------
@@ -97,20 +97,20 @@ class BilevelSettings:
 
     @classmethod
     def preset(cls, name: str, objective: Objective, *, color: bool = False) -> BilevelSettings:
-        """PACD's own settings.
+        """Return the settings of PACD.
 
         Parameters
         ----------
         name : {"code", "paper"}
-            "code": what the published program does. Everything moves by Adam, an epoch covers all batches, and the network
-            begins anew every 10 epochs (SmoothAdv: 20). "paper": Appendix E.3 and Algorithms 1 and 2 as printed. Each of the
-            50 epochs is one step on one mini-batch; network and poison move by plain gradient steps of length 0.001 and 0.1;
-            radii have no shrunken probabilities, the system no damping. It says "after few upper-level iterations" for
-            the new beginning: 10 here.
+            "code": the published program. All updates use Adam, an epoch covers all batches, and the network is
+            re-initialised every 10 epochs (SmoothAdv: 20). "paper": Appendix E.3 and Algorithms 1 and 2 as printed. Each of
+            the 50 epochs is one step on one mini-batch; network and poison take plain gradient steps with rates 0.001 and
+            0.1; probabilities are not shrunk, the system is not damped. The paper re-initialises "after few upper-level
+            iterations": 10 here.
         objective : Objective
-            That of the victim's training.
+            The objective of the victim's training.
         color : bool
-            CIFAR-10's batches (200, of which 20 poison) rather than MNIST's (1000 and 100).
+            Use the batches of CIFAR-10 (200 images, 20 of them poison) instead of those of MNIST (1000 and 100).
         """
         if name not in ("code", "paper"):
             raise ValueError(f"unknown settings {name!r}; choose 'code' or 'paper', or pass BilevelSettings")

@@ -1,7 +1,7 @@
-"""Where model-targeted poisoning of a network takes its images from: a set of them, or the whole pixel range.
+"""Feasible sets of model-targeted poisoning of a network: a finite set of images, or the whole pixel range.
 
-Both answer the question of MTP's Algorithm 1: on which image, under which label, does the current network's loss exceed the
-target network's most? Over a set the answer is exact; over the pixel range it is what gradient ascent finds.
+Both solve the maximisation of MTP's Algorithm 1: the image and label with the largest difference between the current network's
+loss and the target network's. Over a finite set the maximum is exact; over the pixel range it is found by gradient ascent.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Rows = tuple[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """An image to add.
+    """A chosen image.
 
     Attributes
     ----------
     point : float32 array of shape (channels, height, width)
     label : int
     place : int
-        Among the candidates; -1 for an image that is none of them.
+        Index among the candidates; -1 for an image outside them.
     difference : float
-        By how much the current network's loss on it exceeds the target network's.
+        The current network's loss on it minus the target network's.
     """
 
     point: np.ndarray
@@ -42,24 +42,24 @@ class Choice:
 
 
 class Candidates(Protocol):
-    """What may be added."""
+    """A feasible set of poison images."""
 
     def best(self, network: nn.Module) -> Choice:
-        """The image with the largest loss difference between that network and the target's."""
+        """Return the image with the largest loss difference between ``network`` and the target network."""
         ...
 
     def content(self) -> Iterator[np.ndarray]:
-        """Arrays on which the answers depend, beside the networks."""
+        """Yield the arrays on which the choices depend, apart from the networks."""
         ...
 
 
 class CandidateSet:
-    """Given images with given labels (MTP, Appendix F.2)."""
+    """A finite set of labelled images (MTP, Appendix F.2)."""
 
     def __init__(self, candidates: Rows, target: nn.Module) -> None:
         if not len(candidates[1]) or len(candidates[0]) != len(candidates[1]):
             raise ValueError(
-                f"one label an image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
+                f"one label per image is needed; got {len(candidates[0])} candidates, {len(candidates[1])} labels"
             )
         self._X, self._y = np.asarray(candidates[0], dtype=np.float32), np.asarray(candidates[1], dtype=np.int64)
         self._losses = losses(target, self._X, self._y)
@@ -75,16 +75,16 @@ class CandidateSet:
 
 @dataclass(frozen=True)
 class PixelBox:
-    """Any image in the pixel range, under any label of the training data (MTP, Appendix F.1 and Figure 18).
+    """All images in the pixel range, with any label of the training data (MTP, Appendix F.1 and Figure 18).
 
     Parameters
     ----------
     starts : int
-        Training images from which each label's search begins: those with the largest difference under that label.
+        Starting points of each label's search: the training images with the largest difference under that label.
     steps : int
-        Of projected gradient ascent (Adam) on the pixels.
+        Steps of projected gradient ascent (Adam) on the pixels.
     rate : float
-        Length of its steps.
+        Learning rate of the ascent.
     low, high : float
         The pixel range.
 
@@ -106,12 +106,12 @@ class PixelBox:
             raise ValueError(f"low must be less than high; got {self.low} and {self.high}")
 
     def search(self, data: Rows, target: nn.Module) -> PixelSearch:
-        """The search of one attack: its starts are the images of ``data``."""
+        """Build the search of one attack, with the images of ``data`` as starting points."""
         return PixelSearch(self, data, target)
 
 
 class PixelSearch:
-    """See :class:`PixelBox`."""
+    """Gradient ascent over a :class:`PixelBox`."""
 
     def __init__(self, box: PixelBox, data: Rows, target: nn.Module) -> None:
         self._box, self._target = box, target
@@ -131,7 +131,7 @@ class PixelSearch:
         return self._X[np.argsort(-differences, kind="stable")[: self._box.starts]]
 
     def _climb(self, network: nn.Module, starts: np.ndarray, label: int) -> Choice:
-        """The best image seen on any of the ways up."""
+        """Return the best iterate of gradient ascent from all starting points."""
         box, where = self._box, next(network.parameters()).device
         X = torch.from_numpy(starts.copy()).to(where).requires_grad_()
         y = torch.full((len(X),), label, device=where)

@@ -1,4 +1,4 @@
-"""What clean-label poison is for: a class, or one image, that is to lose its certified radius or its accuracy."""
+"""Goals of clean-label poison: to lower the certified radius or the accuracy of a class or of a single image."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from convexpoison.neural.training.objectives import Batch, Memory, Objective, ra
 
 @dataclass(frozen=True)
 class SoftRadius(Objective):
-    """Mean radius of the soft smoothed classifier, 0 where it errs (PACD, Section 3.2).
+    """Mean radius of the soft smoothed classifier; 0 for misclassified images (PACD, Section 3.2).
 
     Parameters
     ----------
     sigma : float
     k : int
-        Noise draws an image.
+        Noise draws per image.
     alpha : float
         Inverse temperature of the softmax.
     shrink : float
-        Probabilities p count as ``(1 - 2 shrink) p + shrink``, as in PACD's code; 0 only keeps radii finite.
+        Probabilities p are replaced by ``(1 - 2 shrink) p + shrink``, as in PACD's code; for 0, radii are only kept finite.
 
     Notes
     -----
-    The network answers in evaluation mode: without dropout, with the batch statistics of training.
+    The network is evaluated in evaluation mode: without dropout, with the batch statistics of training.
     """
 
     sigma: float
@@ -54,8 +54,7 @@ class SoftRadius(Objective):
 
 @dataclass(frozen=True)
 class NegatedCrossEntropy(Objective):
-    """Lower where the network errs more: the aim of an attack on accuracy (PACD, Eq. (4), which prints it with the other
-    sign)."""
+    """Negated cross-entropy: the objective of an attack on accuracy (PACD, Eq. (4), printed with the opposite sign)."""
 
     sigma: float = 0.0
 
@@ -69,7 +68,7 @@ class NegatedCrossEntropy(Objective):
 
 @dataclass(frozen=True)
 class TargetClass:
-    """A class whose clean images are to lose; its own training images are the ones to be changed.
+    """An attacked class: its clean images are the target, its training images are changed.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ class TargetClass:
     goal : {"radius", "accuracy"}
         Average certified radius (PACD, Eq. (2)) or accuracy (Eq. (4)).
     n_poison : int, optional
-        Training images to change, drawn at random; all of the class where not given.
+        Number of training images to change, drawn at random; default: all of the class.
     """
 
     label: int
@@ -89,26 +88,26 @@ class TargetClass:
             raise ValueError(f"unknown goal {self.goal!r}; choose 'radius' or 'accuracy'")
 
     def rows(self, X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Rows of the training set to change, in order."""
+        """Return the rows of the training set to change, in ascending order."""
         own = _own(y, self.label)
         return own if self.n_poison is None else np.sort(rng.permutation(own)[: _count(self.n_poison, len(own))])
 
     def judged(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The validation images that are to lose."""
-        own = _own(y, self.label, "validation images; set more of them aside (validation=)")
+        """Return the validation images and labels of the class."""
+        own = _own(y, self.label, "validation images; hold out more data (validation=)")
         return X[own], y[own]
 
 
 @dataclass(frozen=True, eq=False)
 class TargetPoint:
-    """One image that is to lose its certified radius (PACD, Appendix D.6).
+    """A single image whose certified radius is attacked (PACD, Appendix D.6).
 
     Parameters
     ----------
     image : array of shape (channels, height, width)
     label : int
     n_poison : int, optional
-        How many of the nearest training images of that class to change; 1 % of the training set where not given.
+        Number of training images to change, the nearest ones of that class; default: 1 % of the training set.
     """
 
     image: Any
@@ -121,7 +120,7 @@ class TargetPoint:
         return "radius"
 
     def rows(self, X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Rows of the training set to change, in order."""
+        """Return the rows of the training set to change, in ascending order."""
         own = _own(y, self.label)
         if X.shape[1:] != np.shape(self.image):
             raise ValueError(f"the image has shape {np.shape(self.image)}; those of the data have {X.shape[1:]}")
@@ -132,7 +131,7 @@ class TargetPoint:
         return np.sort(own[np.argsort(away, kind="stable")[:n]])
 
     def judged(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The image itself."""
+        """Return the image itself and its label, as a batch of one."""
         return np.asarray(self.image, dtype=np.float32)[None], np.array([self.label])
 
 
@@ -140,18 +139,18 @@ Target = TargetClass | TargetPoint
 
 
 def as_target(target: Any) -> Target:
-    """A class given by its number, or a target as it is.
+    """Return a target unchanged, or the :class:`TargetClass` of an integer.
 
     Raises
     ------
     TypeError
-        If it is neither.
+        If ``target`` is neither.
     """
     if isinstance(target, TargetClass | TargetPoint):
         return target
     if isinstance(target, int | np.integer) and not isinstance(target, bool):
         return TargetClass(int(target))
-    raise TypeError(f"target is {target!r}; pass a class (a whole number), a TargetClass or a TargetPoint")
+    raise TypeError(f"target is {target!r}; pass a class (an integer), a TargetClass or a TargetPoint")
 
 
 def _own(y: np.ndarray, label: int, where: str = "training images") -> np.ndarray:

@@ -1,9 +1,9 @@
-"""How the outcome of training moves with the images trained on: hypergradients of bilevel problems.
+"""Hypergradients of bilevel problems: derivatives of a training outcome with respect to the training images.
 
-``min_u upper(v(u), u)`` where ``v(u)`` minimises ``lower(v, u)``. Both are functions of (parameters, poison images) that
-answer a scalar; :func:`loss_of` makes one of any objective and network. The gradient of the outcome is
-``d_u upper - d_uv lower (d_vv lower)^-1 d_v upper`` (PACD, Appendix B): one linear system with the Hessian, which is met only
-through products with vectors.
+The problem is ``min_u upper(v(u), u)``, where ``v(u)`` minimises ``lower(v, u)``. Both are scalar functions of (parameters,
+poison images); :func:`loss_of` builds one from an objective and a network. The hypergradient is
+``d_u upper - d_uv lower (d_vv lower)^-1 d_v upper`` (PACD, Appendix B). It requires one linear system with the Hessian, which
+is accessed through Hessian-vector products only.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Parameters = tuple[Tensor, ...]
 Loss = Callable[[Parameters, Tensor], Tensor]
 Product = Callable[[Tensor], Tensor]
 State = dict[str, Tensor]
-"""What a solver hands on to the next call: ``q``, and what Adam remembers."""
+"""Warm start of a solver: ``q``, and the state of Adam."""
 
 _EXACT_LIMIT = 5_000
-"""Parameters up to which the Hessian is written out: 200 MB in double precision."""
+"""Maximal number of parameters for a dense Hessian: 200 MB in double precision."""
 _TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
 class Hypergradient:
-    """A derivative of the outcome of training.
+    """A hypergradient, with the solution of its linear system.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Hypergradient:
     gradient : Tensor
         Shape of the poison images.
     state : dict of tensors
-        To be passed on where the next problem is near this one; ``q`` of shape (n_parameters,) solves the linear system.
+        Warm start for a similar problem; ``q`` of shape (n_parameters,) solves the linear system.
     residual : float
-        ``||A q - g|| / ||g||`` of that system; 0 for reverse mode, which has none.
+        ``||A q - g|| / ||g||`` of that system; 0 for reverse mode, which solves none.
     """
 
     value: float
@@ -53,7 +53,7 @@ class Hypergradient:
 class LowerDerivatives:
     """Products with the second derivatives of ``lower`` at a point.
 
-    The graph of its gradient is built once, so that all products see the same noise, and lives as long as this object.
+    The graph of the gradient is built once, so that all products use the same noise, and is kept as long as the object.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ class LowerDerivatives:
         self.gradient = self._slope.detach()
 
     def hessian_product(self, q: Tensor) -> Tensor:
-        """``d_vv lower q``, of shape (n_parameters,)."""
+        """Return ``d_vv lower q``, of shape (n_parameters,)."""
         return _flat(_grad(self._slope, self.parameters, q))
 
     def both_products(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        """``d_vv lower q`` and ``d_uv lower q``, the latter of the shape of the poison, in one pass through the graph."""
+        """Compute ``d_vv lower q`` and ``d_uv lower q`` (of the shape of the poison) in one pass through the graph."""
         mixed, *own = _grad(self._slope, (self.poison, *self.parameters), q)
         return _flat(own), mixed
 
@@ -84,7 +84,7 @@ def approx_grad(
     solver: str = "adam", steps: int = 10, learning_rate: float = 0.01, damping: float = 0.0, tolerance: float = 1e-10,
     state: State | None = None,
 ) -> Hypergradient:  # fmt: skip
-    """The hypergradient by the implicit function theorem, at parameters that (nearly) minimise ``lower``.
+    """Compute the hypergradient by the implicit function theorem, at parameters that (nearly) minimise ``lower``.
 
     Parameters
     ----------
@@ -92,23 +92,23 @@ def approx_grad(
     parameters : tuple of Tensor
     poison : Tensor
     solver : {"adam", "cg", "neumann", "exact"}
-        Of ``(H + damping) q = g``. Adam on ``||(H + damping) q - g||^2`` (PACD); conjugate gradients, which stop where the
-        curvature is not positive; the Neumann series; or the Hessian written out, for small models.
+        Solver of ``(H + damping) q = g``: Adam on ``||(H + damping) q - g||^2`` (PACD); conjugate gradients, which stop at a
+        direction of non-positive curvature; the Neumann series; or a dense Hessian, for small models.
     steps : int
-        Iterations (T2 of PACD); a product with the Hessian each, two for Adam.
+        Iterations (T2 in PACD), of one Hessian-vector product each (Adam: two).
     learning_rate : float
-        Of Adam; for the series its factor, which must be below 2 over the largest eigenvalue.
+        Learning rate of Adam; for the Neumann series its factor, which must be below 2 over the largest eigenvalue.
     damping : float
         Added to the Hessian's diagonal.
     tolerance : float
-        Conjugate gradients end at this relative residual.
+        Relative residual at which conjugate gradients stop.
     state : dict, optional
-        Of an earlier :class:`Hypergradient`, to go on from.
+        State of an earlier :class:`Hypergradient`, as warm start.
 
     Raises
     ------
     ValueError
-        An unknown solver, too large a model for "exact", or a series that diverges.
+        If the solver is unknown, the model is too large for "exact", or the iterations diverge.
 
     References
     ----------
@@ -121,7 +121,7 @@ def approx_grad(
             f"steps >= 1, learning_rate > 0 and damping >= 0 are needed; got {steps}, {learning_rate} and {damping}"
         )
     value, own, g = _upper_derivatives(upper, parameters, poison)
-    if not g.any():  # as where every image is misclassified: nothing to be solved
+    if not g.any():  # for example, if all images are misclassified: the solution is 0
         return Hypergradient(value, own, state or {}, 0.0)
     second = LowerDerivatives(lower, parameters, poison)
 
@@ -137,7 +137,7 @@ def approx_grad(
     residual = float((image + damping * q - g).norm() / g.norm().clamp_min(_TINY))
     if not torch.isfinite(q).all():
         raise ValueError(
-            f"the linear system was not solved by {solver!r}: the iterations diverged. Use a smaller learning_rate than "
+            f"the iterations of {solver!r} for the linear system diverged. Use a smaller learning_rate than "
             f"{learning_rate:g}, or more damping than {damping:g}"
         )
     return Hypergradient(value, own - mixed, found, residual)
@@ -146,22 +146,22 @@ def approx_grad(
 def reverse_mode(
     upper: Loss, lowers: Sequence[Loss], parameters: Parameters, poison: Tensor, learning_rate: float
 ) -> tuple[Hypergradient, Parameters]:
-    """The derivative of ``upper`` after some steps of gradient descent, by differentiating through all of them.
+    """Compute the hypergradient by differentiating through all steps of gradient descent on ``lowers``.
 
     Parameters
     ----------
     upper : callable
     lowers : sequence of callables
-        The objective of each step; T of them keep T graphs in memory.
+        The objective of each step. The graphs of all steps are kept in memory.
     parameters : tuple of Tensor
-        Where the descent begins.
+        Initial parameters of the descent.
     poison : Tensor
     learning_rate : float
 
     Returns
     -------
     Hypergradient, tuple of Tensor
-        And the parameters after the last step.
+        The hypergradient, and the parameters after the last step.
 
     References
     ----------
@@ -181,30 +181,30 @@ def reverse_mode(
 def loss_of(
     network: nn.Module, objective: Objective, make_batch: Callable[[Tensor], Batch], memory: Memory | None = None
 ) -> Loss:
-    """An objective as a function of (parameters, poison images).
+    """Build the function of (parameters, poison images) that evaluates an objective.
 
     Parameters
     ----------
     network : Module
-        Its own parameters are left as they are; buffers (batch statistics) move as in training.
+        Its parameters are not changed; its buffers (batch statistics) are updated as in training.
     objective : Objective
     make_batch : callable
-        From the poison images to the batch; called at every evaluation.
+        Map from poison images to a batch, called at every evaluation.
     memory : dict, optional
     """
     names = [f"network.{name}" for name, _ in network.named_parameters()]
-    asked = _Asked(network)
+    wrapped = _ObjectiveModule(network)
 
     def loss(parameters: Parameters, poison: Tensor) -> Tensor:
         arguments = (objective, make_batch(poison), {} if memory is None else memory)
-        value: Tensor = functional_call(asked, dict(zip(names, parameters, strict=True)), arguments)
+        value: Tensor = functional_call(wrapped, dict(zip(names, parameters, strict=True)), arguments)
         return value
 
     return loss
 
 
-class _Asked(nn.Module):
-    """A network inside a module whose output is the objective, since other parameters can be lent to a module only."""
+class _ObjectiveModule(nn.Module):
+    """A module whose output is the objective: ``functional_call`` replaces the parameters of modules only."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class _Asked(nn.Module):
 
 
 def _adam(product: Product, g: Tensor, state: State, steps: int, rate: float, _: float) -> State:
-    """Least squares by Adam; its moments go on from the last call."""
+    """Minimise the squared residual by Adam, with the moments of the last call."""
     q = state["q"].clone() if "q" in state else torch.zeros_like(g)
     optimizer = torch.optim.Adam([q], lr=rate)
     kept = {name: value.clone() for name, value in state.items() if name != "q"}
@@ -231,15 +231,15 @@ def _adam(product: Product, g: Tensor, state: State, steps: int, rate: float, _:
 
 
 def _conjugate_gradients(product: Product, g: Tensor, state: State, steps: int, _: float, tolerance: float) -> State:
-    """From the last solution. A direction without positive curvature is taken as far as the residual shrinks, and ends it.
+    """Run conjugate gradients from the last solution.
 
-    Training ends at no minimum, and curvature near 0 makes steps that are far too long: of all iterates the one with the
-    least residual is returned.
+    A direction of non-positive curvature is followed to its minimal residual, and is the last one. Training does not end at a
+    minimum, and curvature near 0 makes steps too long: the iterate with the least residual is returned.
     """
     q = state["q"] if "q" in state else torch.zeros_like(g)
     r = g - product(q) if "q" in state else g
     if r @ r > g @ g:
-        q, r = torch.zeros_like(g), g  # a solution of another problem, worse than none
+        q, r = torch.zeros_like(g), g  # the last solution is a worse start than 0
     direction, square = r, r @ r
     best, least = q, square
     for _step in range(steps):
@@ -260,7 +260,7 @@ def _conjugate_gradients(product: Product, g: Tensor, state: State, steps: int, 
 
 
 def _neumann(product: Product, g: Tensor, state: State, steps: int, rate: float, _: float) -> State:
-    """``rate sum_j (I - rate A)^j g``, or the same iteration from the last solution."""
+    """Compute ``rate sum_j (I - rate A)^j g``, or continue the iteration from the last solution."""
     q = state["q"] if "q" in state else rate * g
     for _step in range(steps):
         q = q + rate * (g - product(q))
@@ -270,7 +270,7 @@ def _neumann(product: Product, g: Tensor, state: State, steps: int, rate: float,
 def _exact(product: Product, g: Tensor) -> Tensor:
     if len(g) > _EXACT_LIMIT:
         raise ValueError(
-            f"the Hessian of {len(g):,} parameters is too large to be written out (limit {_EXACT_LIMIT:,}); choose 'cg', "
+            f"the Hessian of {len(g):,} parameters is too large for a dense matrix (limit {_EXACT_LIMIT:,}); choose 'cg', "
             "'adam' or 'neumann'"
         )
     matrix = torch.stack([product(row) for row in torch.eye(len(g), dtype=g.dtype, device=g.device)])
@@ -288,7 +288,7 @@ _SOLVERS: dict[str, Callable[[Product, Tensor, State, int, float, float], State]
 
 
 def _upper_derivatives(upper: Loss, parameters: Parameters, poison: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Value, derivative in the poison, derivative in the parameters."""
+    """Return the value and its gradients with respect to the poison and to the parameters."""
     v, u = _leaves(parameters), poison.detach().clone().requires_grad_()
     with torch.enable_grad():
         value = upper(v, u)
@@ -299,7 +299,7 @@ def _upper_derivatives(upper: Loss, parameters: Parameters, poison: Tensor) -> t
 def _grad(
     value: Tensor, inputs: Sequence[Tensor], weights: Tensor | None = None, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """Derivatives, 0 where there is no dependence; the graph stays for another product."""
+    """Return gradients, 0 for independent inputs; the graph is retained for further products."""
     if not value.requires_grad:
         return tuple(torch.zeros_like(x) for x in inputs)
     return torch.autograd.grad(

@@ -1,4 +1,4 @@
-"""Where poison images may lie: a ball around each base image, within the range of pixels."""
+"""The feasible set of poison images: a ball around each base image, intersected with the pixel range."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class ImageBall:
-    """A ball around each of the base images, cut with the pixel range.
+    """A ball around each base image, intersected with the pixel range.
 
     Parameters
     ----------
     base : float tensor of shape (n, channels, height, width)
-        Within the range.
+        Base images within the pixel range.
     eps : float
     norm : {"linf", "l2"}
     pixels : (low, high)
@@ -24,7 +24,7 @@ class ImageBall:
     Raises
     ------
     ValueError
-        A radius below 0, an unknown norm, base images outside the range.
+        If the radius is negative or infinite, the norm is unknown, or base images lie outside the range.
     """
 
     base: Tensor
@@ -42,13 +42,13 @@ class ImageBall:
             raise ValueError(f"base images must lie within the pixel range [{low:g}, {high:g}]")
 
     def of(self, rows: Tensor) -> ImageBall:
-        """The balls around some of the images."""
+        """Return the balls around some of the base images."""
         return ImageBall(self.base[rows], self.eps, self.norm, self.pixels)
 
     def project(self, images: Tensor) -> Tensor:
-        """Images within the ball and the range: the nearest ones for linf; for l2 first the ball, then the range.
+        """Project images onto the ball and the range: exactly for linf; for l2 first onto the ball, then onto the range.
 
-        No rounding leads outside: bounds are rounded towards the base images.
+        The result is inside despite rounding: bounds are rounded towards the base images.
         """
         low, high = self.pixels
         if self.norm == "linf":
@@ -57,16 +57,16 @@ class ImageBall:
             return torch.minimum(torch.maximum(images, _up(below, images)), -_up(-above, images))
         offset = images.double() - self.base.double()
         size = torch.linalg.vector_norm(offset.flatten(1), dim=1).clamp_min(1e-30)
-        # Rounding to single precision may move each coordinate by 2^-24 of the largest pixel, outwards in all of them.
+        # Rounding to single precision may move every coordinate outwards, by up to 2^-24 of the largest pixel.
         rounding = 2.0**-24 * max(abs(low), abs(high)) * offset[0].numel() ** 0.5 if len(offset) else 0.0
         inside = max(0.0, (1.0 - 1e-12) * self.eps - rounding)
         factor = torch.where(size <= inside, 1.0, inside / size).view(-1, *[1] * (images.dim() - 1))
         near = torch.where(factor == 1.0, images, (self.base + factor * offset).to(images.dtype))
-        # The base lies in the range, so that clipping brings every coordinate nearer to it.
+        # The base lies in the range: clipping moves no coordinate away from it.
         return near.clamp(low, high)
 
     def distances(self, images: Tensor) -> Tensor:
-        """Distance of each image from its base in the ball's norm, in double precision."""
+        """Compute the distance of each image from its base in the ball's norm, in double precision."""
         offset = (images.double() - self.base.double()).flatten(1)
         order = float("inf") if self.norm == "linf" else 2.0
         found: Tensor = torch.linalg.vector_norm(offset, ord=order, dim=1)
@@ -74,6 +74,6 @@ class ImageBall:
 
 
 def _up(bound: Tensor, like: Tensor) -> Tensor:
-    """In the precision of ``like``, not below ``bound``."""
+    """Round ``bound`` upwards to the precision of ``like``."""
     near = bound.to(like.dtype)
     return torch.where(near.double() < bound, torch.nextafter(near, torch.full_like(near, torch.inf)), near)

@@ -1,9 +1,10 @@
 """Model-targeted poisoning of neural networks (MTP, Appendix F): follow the leader, usually over label-flipped images.
 
-Without convexity nothing is promised: no bound, no convergence. What makes it work in practice (Appendix F.2) is kept: all
-trainings start from the same weights and use all rows in every step, and the poison is chosen from held-out images of the
-target class with a wrong label. The appendix says in passing that "the candidate set consists of digit 7, and the assigned labels
-are 1"; its aim (digits 1 taken for 7) and its rule (images of the target class with a wrong label) say the reverse, done here.
+Without convexity there is no guarantee: no bound, no convergence. The choices that work in practice (Appendix F.2) are kept:
+all trainings start from the same weights and use all rows in every step, and the poison is chosen from held-out images of the
+target class with a wrong label. The appendix states once that "the candidate set consists of digit 7, and the assigned labels
+are 1"; its goal (digits 1 classified as 7) and its rule (images of the target class with a wrong label) imply the reverse,
+which is done here.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ TRACE = ("n_points", "max_loss_difference", "distance", "target_accuracy", "accu
 
 
 MLP = NeuralVictim(partial(mlp, 2), Standard(), Recipe(100, optimizer="adam", learning_rate=1e-3, weight_decay=1e-2))
-"""A perceptron of three layers for two classes. Strong weight decay makes its training a smoother function of the rows."""
+"""A perceptron of three layers for two classes. With strong weight decay, its training is a smoother function of the rows."""
 
 
 def flipped(X: Any, y: Any, target_class: int, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """The images of one class with another label: the candidates of the attack, and the pool of random flips.
+    """Return the images of one class with another label: the candidates of the attack and of random flips.
 
     Raises
     ------
     ValueError
-        If the labels are the same, or there is no image of the class.
+        If the labels are equal, or the class has no images.
     """
     X, y = np.asarray(X), np.asarray(y)
     rows = np.flatnonzero(y == target_class)
@@ -59,9 +60,9 @@ def flipped(X: Any, y: Any, target_class: int, label: int) -> tuple[np.ndarray, 
 
 
 def random_flips(candidates: Rows, n_points: int, random_state: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """That many of the candidates, drawn at random without replacement: the baseline of MTP's Appendix F.
+    """Draw ``n_points`` candidates at random without replacement: the baseline of MTP's Appendix F.
 
-    Where more are asked for than there are, all are taken as often as they fit, and the rest is drawn.
+    If ``n_points`` exceeds the number of candidates, all are repeated as often as possible, and the remainder is drawn.
     """
     X, y = (np.asarray(part) for part in candidates)
     rounds, rest = divmod(check_count("n_points", n_points, 0), len(y))
@@ -80,7 +81,7 @@ def retrained_accuracies(
     *,
     device: str | torch.device | None = None,
 ) -> FloatArray:
-    """Accuracy on the target class of victims that begin with other weights than the attacker supposed (MTP, Figure 20).
+    """Compute the accuracy on the target class for other initial weights than the attacker assumes (MTP, Figure 20).
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def retrained_accuracies(
     data, poison, test : pairs (X, y)
     target_class : int
     seeds : iterable of int
-        One initialisation each.
+        Seeds of the initial weights.
     device : optional
 
     Returns
@@ -116,36 +117,36 @@ def model_targeted(
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> ModelTargetedPoison:
-    """Add the candidate on which the current network's loss exceeds the target network's most; train anew; repeat.
+    """Add the candidate with the largest loss difference to the target network and retrain, repeatedly.
 
     Parameters
     ----------
     target : Module
-        What the victim shall learn: usually trained from the same initial weights on data with random flips.
+        Target network: usually trained from the same initial weights on data with random flips.
     data : pair (X, y)
         The clean training rows; images of shape (n, channels, height, width) in [0, 1].
     candidates : pair (X, y), or PixelBox
         Images with the (wrong) labels under which they may be added; see :func:`flipped`. A candidate may be chosen again.
-        A :class:`~convexpoison.neural.PixelBox` leaves image and label free, which by MTP's account (its
-        Figure 18) fools the loss and not the network.
+        A :class:`~convexpoison.neural.PixelBox` allows every image and label; according to MTP (Figure 18), this raises the
+        loss difference but does not mislead the network.
     victim : NeuralVictim
-        All rows are in every step, whatever the batch size of its recipe.
+        Every step uses all rows; the batch size of the recipe is ignored.
     max_points : int
-        Copies counted.
+        Maximal number of poison images, copies counted.
     copies : int
-        Of the chosen candidate, at every step: 1 or 10 in the paper.
+        Copies of the chosen candidate per step: 1 or 10 in the paper.
     eps : float
-        The attack ends when no candidate's loss differs by more.
+        Tolerance: the attack stops when no loss difference exceeds it.
     test : pair (X, y)
-        For the accuracies of the trace; the attack does not use it.
+        Test data for the accuracies in the trace; not used by the attack.
     target_class : int
     random_state : int
-        Decides the initial weights of every training: those of the victim, and of the target, as far as they are known.
+        Seed of the initial weights of every training: the victim's, as known to the attacker, and the target's.
     device : optional
     checkpoint : path, optional
-        An npz file that is written whole after each step; where it exists already, the attack goes on from it.
+        An npz file, written atomically after each step; if it exists, the attack resumes from it.
     progress : bool, optional
-        Progress bar; on a terminal only, where not given.
+        Whether to show a progress bar; default: only on a terminal.
 
     Returns
     -------
@@ -154,7 +155,7 @@ def model_targeted(
     Raises
     ------
     ValueError
-        If there are no candidates, a count is not positive, or the checkpoint is of another attack or holds more points.
+        If there are no candidates, a count is not positive, or the checkpoint belongs to another attack or has more points.
     """
     check_count("max_points", max_points), check_count("copies", copies)
     aim = copy.deepcopy(target).to(device).eval()
@@ -166,16 +167,16 @@ def model_targeted(
         run.resume(Path(checkpoint), max_points)
     hidden = None if progress is None else not progress
     with tqdm(total=max_points, initial=run.n_points, desc="points", disable=hidden, file=sys.stderr) as bar:
-        while not (reason := run.look(max_points, eps)):
+        while not (reason := run.retrain(max_points, eps)):
             bar.update(run.add(max_points))
             bar.set_postfix(difference=f"{run.trace['max_loss_difference'][-1]:.4g}")
             if checkpoint is not None:
-                run.keep(Path(checkpoint))
+                run.save(Path(checkpoint))
     return run.finish(reason)
 
 
 class _Run:
-    """The state of one attack: what was chosen, and what was seen on the way."""
+    """The state of one attack: the chosen images and the trace."""
 
     def __init__(
         self,
@@ -204,12 +205,12 @@ class _Run:
         return np.repeat(points, self.counts, axis=0), np.repeat(labels, self.counts)
 
     def _points(self) -> Rows:
-        """Each chosen image once."""
+        """Return the chosen images and their labels, without copies."""
         points = [choice.point for choice in self.chosen] or np.empty((0, *np.shape(self.data[0])[1:]))
         return np.array(points, dtype=np.float32), np.array([choice.label for choice in self.chosen], dtype=np.int64)
 
-    def look(self, max_points: int, eps: float) -> str:
-        """Train on what there is, note how it went, find the next candidate; why to stop, or nothing."""
+    def retrain(self, max_points: int, eps: float) -> str:
+        """Retrain, record the trace and find the next candidate; return the stop reason, or "" to continue."""
         self.network = self.train(*_joined(self.data, self.poison))
         self._next = self.candidates.best(self.network)
         difference = self._next.difference
@@ -223,7 +224,7 @@ class _Run:
         return "close" if difference <= eps else "budget" if self.n_points >= max_points else ""
 
     def add(self, max_points: int) -> int:
-        """The candidate that :meth:`look` found; how many copies the budget left."""
+        """Add the candidate found by :meth:`retrain`, and return its number of copies within the budget."""
         assert self._next is not None
         self.chosen.append(self._next)
         self.counts.append(min(self.settings["copies"], max_points - self.n_points))
@@ -237,8 +238,8 @@ class _Run:
     def _places(self) -> np.ndarray:
         return np.array([choice.place for choice in self.chosen], dtype=np.intp)
 
-    def keep(self, path: Path) -> None:
-        """Choices and trace."""
+    def save(self, path: Path) -> None:
+        """Write the choices and the trace, for :meth:`resume`."""
         arrays = {f"trace_{name}": np.array(values) for name, values in self.trace.items()}
         arrays |= dict(zip(("points", "labels"), self._points(), strict=True))
         words = np.array(json.dumps({"identity": self._identity}))
@@ -249,9 +250,11 @@ class _Run:
             return
         kept = read_npz(path)
         if "meta" not in kept or json.loads(str(kept["meta"]))["identity"] != self._identity:
-            raise ValueError(f"{path} is of another attack; choose another file, or remove it to begin anew")
+            raise ValueError(
+                f"{path} belongs to another attack; choose another file, or delete it to start a new attack"
+            )
         if (done := int(kept["counts"].sum())) > max_points:
-            raise ValueError(f"{path} holds {done} points already, more than max_points={max_points}; raise it")
+            raise ValueError(f"{path} has {done} points, more than max_points={max_points}; increase max_points")
         parts = zip(kept["points"], kept["labels"].tolist(), kept["chosen"].tolist(), strict=True)
         differences = kept["trace_max_loss_difference"].tolist()
         self.chosen = [Choice(x, y, k, d) for (x, y, k), d in zip(parts, differences, strict=False)]
@@ -261,7 +264,7 @@ class _Run:
 
     @cached_property
     def _identity(self) -> str:
-        """What the choices and the trace depend on."""
+        """Digest of the inputs on which the choices and the trace depend."""
         digest = hashlib.sha256(json.dumps(self.settings).encode())
         parts = (
             *self.data,

@@ -1,4 +1,4 @@
-"""What model-targeted poisoning of a network gives back."""
+"""The result of model-targeted poisoning of a network."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _PANELS = (
 
 @dataclass(frozen=True, eq=False)
 class ModelTargetedPoison(Shown):
-    """The chosen images, and how the network came nearer to its target.
+    """The chosen images, and the convergence of the network to its target.
 
     Attributes
     ----------
     points : float32 array of shape (n_steps, channels, height, width)
-        In the order in which they were chosen.
+        Chosen images, in order of choice.
     labels : int array of shape (n_steps,)
     chosen : int array of shape (n_steps,)
-        Places among the candidates; -1 for an image that is none of them.
+        Indices among the candidates; -1 for an image outside them.
     counts : int array of shape (n_steps,)
-        Copies of each.
+        Copies of each image.
     trace : dict of arrays of shape (n_steps + 1,)
-        One entry a training, the clean one first: n_points, max_loss_difference (over what may be added, to the target network),
+        One entry per training, the clean one first: n_points, max_loss_difference (to the target network, over the candidates),
         distance (Euclidean, of the weights), target_accuracy (on the test images of the target class), accuracy, seconds.
     stop_reason : {"close", "budget"}
     settings : dict
     network : Module or None
-        What the victim ends up with; None in a result that was read from a file.
+        The final network of the victim; None in a result read from a file.
     """
 
     points: np.ndarray
@@ -67,17 +67,17 @@ class ModelTargetedPoison(Shown):
         return np.repeat(self.points, self.counts, axis=0), np.repeat(self.labels, self.counts)
 
     def to_frame(self) -> Any:
-        """The trace as a pandas DataFrame."""
+        """Return the trace as a pandas DataFrame."""
         return frame_of(self.trace, "ModelTargetedPoison.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words, before and after."""
+        """Return the main numbers by description, before and after poisoning."""
         ends = {words: (self.trace[name][0], self.trace[name][-1]) for name, words in _PANELS}
-        told = {f"{words}, clean -> poisoned": f"{a:.4g} -> {b:.4g}" for words, (a, b) in ends.items()}
-        return {"poison images": self.n_points, **told, "stopped because": self.stop_reason}
+        changes = {f"{words}, clean -> poisoned": f"{a:.4g} -> {b:.4g}" for words, (a, b) in ends.items()}
+        return {"poison images": self.n_points, **changes, "stopped because": self.stop_reason}
 
     def plot(self, axes: Any = None) -> Any:
-        """Loss difference, distance and accuracy against the number of points (MTP, Figure 19).
+        """Plot loss difference, distance and accuracy against the number of points (MTP, Figure 19).
 
         Parameters
         ----------
@@ -96,9 +96,9 @@ class ModelTargetedPoison(Shown):
         return axes
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but the network to a compressed npz file, without pickle; all of it or nothing.
+        """Write all fields but the network to a compressed npz file, atomically and without pickle.
 
-        The weights go into a file of their own: :func:`convexpoison.neural.training.checkpoint.save_weights`.
+        The weights are saved separately: :func:`convexpoison.neural.training.checkpoint.save_weights`.
         """
         arrays = {name: getattr(self, name) for name in ("points", "labels", "chosen", "counts")}
         arrays |= {f"trace_{name}": values for name, values in self.trace.items()}
@@ -107,12 +107,12 @@ class ModelTargetedPoison(Shown):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ModelTargetedPoison:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises
         ------
         ValueError
-            If the file is not one of those.
+            If the file was not written by :meth:`save`.
         """
         arrays = read_npz(path)
         meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}

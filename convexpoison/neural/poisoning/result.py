@@ -1,4 +1,4 @@
-"""Poison images and how they came about."""
+"""Poison images and their provenance."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _PLAIN = ("method", "eps", "norm", "stop_reason", "seconds", "provenance")
 
 @dataclass(frozen=True, eq=False)
 class PoisonResult(Shown):
-    """Poison images, each in the place of a training image.
+    """Poison images, each of which replaces a training image.
 
     Attributes
     ----------
     images : float32 array of shape (n_poison, channels, height, width)
     labels : int array of shape (n_poison,)
-        Those of the base images, but for label flips.
+        Labels of the poison images: those of the base images, except for label flips.
     base_images, base_labels : arrays
-        What was there before.
+        The replaced training images and their labels.
     base_indices : int array of shape (n_poison,)
-        Their rows in the data that were given.
+        Rows of the base images in the data passed to the attack.
     train_indices : int array
-        All rows of the victim's training set, poisoned ones among them; the others are the attacker's validation data.
+        Rows of the victim's training set, including poisoned ones; the other rows are the attacker's validation data.
     trace : dict of arrays
-        Of the bilevel attack, one entry an outer step: ``upper`` (soft radius of the batch), ``lower`` (loss of training),
-        ``residual`` (of the linear system); and one entry a judgement: ``judged_step``, ``judged_value``.
+        Trace of the bilevel attack. One entry per outer step: ``upper`` (soft radius of the batch), ``lower`` (training loss),
+        ``residual`` (of the linear system). One entry per evaluation: ``judged_step``, ``judged_value``.
     method : str
     eps : float
     norm : str
@@ -48,7 +48,7 @@ class PoisonResult(Shown):
     stop_reason : str
         "done", "time limit" or "interrupted".
     seconds : float
-        Of this call; a resumed run counts from where it went on.
+        Wall time of this call; for a resumed run, since it was resumed.
     provenance : dict
         Versions and settings.
     """
@@ -69,7 +69,7 @@ class PoisonResult(Shown):
 
     @property
     def points(self) -> np.ndarray:
-        """The images, under the name that results of convex attacks have."""
+        """The images, under the same name as in results of convex attacks."""
         return self.images
 
     @property
@@ -83,24 +83,24 @@ class PoisonResult(Shown):
         return len(self.images)
 
     def distances(self, norm: str = "linf") -> FloatArray:
-        """Distance of each image from its base, ``norm`` "linf" or "l2"."""
+        """Compute the distance of each image from its base, ``norm`` "linf" or "l2"."""
         offset = (self.images.astype(np.float64) - self.base_images).reshape(len(self.images), -1)
         return np.asarray(np.linalg.norm(offset, ord=np.inf if norm == "linf" else 2, axis=1))
 
     def poisoned(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The victim's training set with the poison in it, from the data that were given.
+        """Return the poisoned training set, from the data passed to the attack.
 
         Raises
         ------
         ValueError
-            If these are other data.
+            If the data are not those of the attack.
         """
         images, labels = self._checked(X, y)
         images[self.base_indices], labels[self.base_indices] = self.images, self.labels
         return images[self.train_indices], labels[self.train_indices]
 
     def clean(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The same training set without the poison."""
+        """Return the same training set without the poison."""
         images, labels = self._checked(X, y)
         return images[self.train_indices], labels[self.train_indices]
 
@@ -108,11 +108,11 @@ class PoisonResult(Shown):
         images, labels = np.array(X, dtype=np.float32), np.array(y)
         last = int(max(self.train_indices.max(), self.base_indices.max()))
         if len(images) <= last or not np.array_equal(images[self.base_indices], self.base_images):
-            raise ValueError("these are not the data that were attacked: the base images are not in their rows")
+            raise ValueError("these are not the data that were attacked: the rows of the base images differ")
         return images, labels
 
     def to_frame(self) -> Any:
-        """One row a poison image, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per poison image."""
         columns = {
             "base_index": self.base_indices, "base_label": self.base_labels, "label": self.labels,
             "linf": self.distances("linf"), "l2": self.distances("l2"),
@@ -120,7 +120,7 @@ class PoisonResult(Shown):
         return frame_of(columns, "PoisonResult.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers by description."""
         return {
             "poison images": self.n_points,
             "training images in all": len(self.train_indices),
@@ -133,12 +133,12 @@ class PoisonResult(Shown):
         }
 
     def plot(self, n: int = 8, axes: Any = None) -> Any:
-        """Clean images above, poisoned ones below (PACD, Fig. 5).
+        """Plot clean images above the poisoned ones (PACD, Fig. 5).
 
         Parameters
         ----------
         n : int
-            How many pairs.
+            Number of pairs.
         axes : array of shape (2, n) of matplotlib Axes, optional
 
         Returns
@@ -162,7 +162,7 @@ class PoisonResult(Shown):
         return axes
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a compressed npz file, without pickle; all of it or nothing."""
+        """Write all fields to a compressed npz file, atomically and without pickle."""
         meta = {"format": _FORMAT} | {name: getattr(self, name) for name in _PLAIN}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"trace_{name}": values for name, values in self.trace.items()}
@@ -170,12 +170,12 @@ class PoisonResult(Shown):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PoisonResult:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises
         ------
         ValueError
-            If the file is not one of those.
+            If the file was not written by :meth:`save`.
         """
         arrays: dict[str, Any] = {**read_npz(path)}
         if not {"meta", *_ARRAYS} <= set(arrays):
@@ -190,8 +190,8 @@ class PoisonResult(Shown):
 
 
 def provenance(**settings: Any) -> dict[str, Any]:
-    """Versions, and settings as words."""
-    told = {name: value if isinstance(value, int | float | str) else str(value) for name, value in settings.items()}
+    """Return versions, and settings as numbers or strings."""
+    plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in settings.items()}
     return {
-        "convexpoison": __version__, "torch": version("torch"), "python": platform.python_version(), **told,
+        "convexpoison": __version__, "torch": version("torch"), "python": platform.python_version(), **plain,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What poison does to those who train on it: networks trained from scratch, certified, and compared."""
+"""The effect of poison on training: networks trained from scratch, certified, and compared."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from convexpoison.neural.training.victim import NeuralVictim
 
 @dataclass(frozen=True, eq=False)
 class Retraining(Shown):
-    """Networks trained from scratch, one a seed, measured on test images of the target class.
+    """Networks trained from scratch, one per seed, evaluated on test images of the target class.
 
     Attributes
     ----------
     acr : float array of shape (n_seeds,)
         Average certified radius.
     aca : float array of shape (n_seeds,)
-        Approximate certified accuracy: share of images certified rightly with a radius above 0.
+        Approximate certified accuracy: fraction of images certified correctly with a positive radius.
     accuracy : float array of shape (n_seeds,)
-        Of the network itself, on all test images given.
+        Accuracy of the base network on all test images.
     distortion : float array of shape (n_seeds,)
-        Mean l2 distortion of successful attacks (PACD, Table 5); NaN where not asked for.
+        Mean l2 distortion of successful attacks (PACD, Table 5); NaN if not computed.
     n_images : int
-        Test images of the target class.
+        Number of test images of the target class.
     sigma : float
     seeds : int array of shape (n_seeds,)
     """
@@ -49,21 +49,21 @@ class Retraining(Shown):
     seeds: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def to_frame(self) -> Any:
-        """One row a seed, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per seed."""
         names = ("seeds", "acr", "aca", "accuracy", "distortion")
         return frame_of({name.removesuffix("s"): getattr(self, name) for name in names}, "Retraining.to_frame")
 
     def facts(self) -> Facts:
-        """Means and standard deviations over the seeds."""
-        told = {"average certified radius": self.acr, "approximate certified accuracy": self.aca}
-        told |= {"accuracy of the network": self.accuracy, "mean distortion of attacks": self.distortion}
-        means = {name: _spread(values) for name, values in told.items() if np.isfinite(values).all()}
+        """Return means and standard deviations over the seeds."""
+        measures = {"average certified radius": self.acr, "approximate certified accuracy": self.aca}
+        measures |= {"accuracy of the network": self.accuracy, "mean distortion of attacks": self.distortion}
+        means = {name: _spread(values) for name, values in measures.items() if np.isfinite(values).all()}
         return {"networks": len(self.acr), "test images of the class": self.n_images, "sigma": self.sigma, **means}
 
     def plot(self, ax: Any = None) -> Any:
-        """Every network's numbers, and their means."""
-        told = {"certified radius": self.acr, "certified accuracy": self.aca, "accuracy": self.accuracy}
-        return plot_values(told, ax, title=f"{len(self.acr)} networks, {self.n_images} images of the class")
+        """Plot the values of every network, and their means."""
+        measures = {"certified radius": self.acr, "certified accuracy": self.aca, "accuracy": self.accuracy}
+        return plot_values(measures, ax, title=f"{len(self.acr)} networks, {self.n_images} images of the class")
 
     def __str__(self) -> str:
         return f"ACR {_spread(self.acr)}, ACA {_spread(100.0 * self.aca)} % ({len(self.acr)} seeds, {self.n_images} images)"
@@ -93,34 +93,34 @@ def retrain(
     train, test : pair (X, y)
         ``train`` may be :meth:`PoisonResult.poisoned` or :meth:`PoisonResult.clean`.
     target : int
-        The class that is measured.
+        The evaluated class.
     n_seeds : int
-        Networks; seeds ``random_state``, ``random_state + 1``, ...
+        Number of networks, with seeds ``random_state``, ``random_state + 1``, ...
     sigma : float, optional
-        Noise at certification; that of the victim's objective where not given.
+        Noise level of certification; default: that of the victim's objective.
     n_test : int or None
-        Test images of the class, drawn at random, the same for all seeds; None takes all. PACD takes 500.
+        Number of test images of the class, drawn at random, the same for all seeds; None: all. PACD uses 500.
     n0, n, alpha
         As in :meth:`SmoothedClassifier.certify`.
     distortion : array, optional
-        l2 budgets of :func:`pgd_distortion`, if its mean is wanted as well.
+        l2 budgets of :func:`pgd_distortion`; default: the mean distortion is not computed.
     random_state : int
     device : optional
 
     Raises
     ------
     ValueError
-        No test image of the class, no noise, fewer than one seed.
+        If there is no test image of the class, no noise, or fewer than one seed.
     """
     sigma = victim.objective.sigma if sigma is None else sigma
     if not sigma > 0:
-        raise ValueError("the victim trains without noise: pass sigma=, the noise at certification")
+        raise ValueError("the victim trains without noise: pass sigma=, the noise level of certification")
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1; got {n_seeds}")
     X_test, y_test = np.asarray(test[0], dtype=np.float32), np.asarray(test[1])
     own = np.flatnonzero(y_test == target)
     if not own.size:
-        raise ValueError(f"class {target} has no test image; the classes are {np.unique(y_test).tolist()}")
+        raise ValueError(f"class {target} has no test images; the classes are {np.unique(y_test).tolist()}")
     own = np.sort(np.random.default_rng(random_state).permutation(own)[:n_test])
     seeds = np.arange(random_state, random_state + n_seeds)
     rows = []
@@ -143,12 +143,12 @@ def transfer(
     target: int,
     **options: Any,
 ) -> dict[tuple[str, str], Retraining]:
-    """Each poison against each victim, other objectives and other networks among them (PACD, Figs. 4 and 7).
+    """Evaluate each poison with each victim, including other objectives and networks (PACD, Figs. 4 and 7).
 
     Parameters
     ----------
     poisons : dict of name to PoisonResult
-        None stands for the clean training set, with the same images set aside as by the first poison.
+        None denotes the clean training set, with the same images held out as for the first poison.
     victims : dict of name to NeuralVictim
     data : pair (X, y)
         The data that were attacked.
@@ -162,11 +162,11 @@ def transfer(
     Raises
     ------
     ValueError
-        If there is no poison at all.
+        If all values of ``poisons`` are None.
     """
     first = next((p for p in poisons.values() if p is not None), None)
     if first is None:
-        raise ValueError("pass at least one PoisonResult; None stands for clean data beside it")
+        raise ValueError("pass at least one PoisonResult; None denotes clean data")
     found = {}
     for name, poison in poisons.items():
         train = first.clean(*data) if poison is None else poison.poisoned(*data)
@@ -176,7 +176,7 @@ def transfer(
 
 
 def _accuracy(network: torch.nn.Module, X: np.ndarray, y: np.ndarray) -> float:
-    """Share of images that the network itself, in evaluation mode, labels rightly."""
+    """Compute the accuracy of the base network, in evaluation mode."""
     where = next(network.parameters()).device
     right = 0
     with torch.no_grad():

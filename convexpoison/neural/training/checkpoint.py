@@ -1,4 +1,4 @@
-"""Weights, optimiser and memory in one safetensors file: tensors as they are, words as JSON, nothing pickled."""
+"""Weights, optimiser and memory in one safetensors file: tensors and JSON metadata, without pickle."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _FORMAT = "1"
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
-    """The weights alone, whole or not at all."""
+    """Write the weights of a network, atomically."""
     _write(path, {f"network.{k}": v for k, v in network.state_dict().items()}, {})
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Weights of :func:`save_weights`, or of a checkpoint, or any safetensors file with the network's own names.
+    """Load weights from :func:`save_weights`, a checkpoint, or any safetensors file with the network's parameter names.
 
     Raises
     ------
     ValueError
-        If they are those of another architecture, or the file is none.
+        If the architecture differs, or the file is not a safetensors file.
     """
     tensors, _ = _read(path)
     own = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-    _into(network, own or tensors, path)
+    _load_into(network, own or tensors, path)
 
 
 def save_checkpoint(
@@ -43,7 +43,7 @@ def save_checkpoint(
     losses: list[float],
     identity: str,
 ) -> None:
-    """All that is needed to go on."""
+    """Write the state of training, for :func:`load_checkpoint`."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"memory.{k}": v for k, v in memory.items()}
     plain: dict[str, dict[str, Any]] = {}
@@ -59,44 +59,44 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, memory: dict[str, Tensor], identity: str
 ) -> list[float]:
-    """Put everything back; the losses of the epochs that are done.
+    """Restore the state of training, and return the losses of the completed epochs.
 
     Raises
     ------
     ValueError
-        If the checkpoint is of another run (other objective, recipe, seed or data) or another network.
+        If the checkpoint belongs to another run (objective, recipe, seed or data) or another network.
     """
-    tensors, words = _read(path)
-    if words.get("identity") != identity:
+    tensors, metadata = _read(path)
+    if metadata.get("identity") != identity:
         raise ValueError(
-            f"{path} is the checkpoint of another run: {words.get('identity')!r}, not {identity!r}. Choose another file, or "
-            "remove it to begin anew"
+            f"{path} is the checkpoint of another run: {metadata.get('identity')!r}, not {identity!r}. Choose another file, or "
+            "delete it to start a new run"
         )
-    _into(network, {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}, path)
+    _load_into(network, {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}, path)
     for key, value in tensors.items():
         if key.startswith("memory."):
             memory[key.removeprefix("memory.")] = value.to(next(network.parameters()).device)
-    state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in json.loads(words["optimizer"]).items()}
+    state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in json.loads(metadata["optimizer"]).items()}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, number, name = key.split(".", 2)
             state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    losses: list[float] = json.loads(words["losses"])
+    losses: list[float] = json.loads(metadata["losses"])
     return losses
 
 
-def _into(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+def _load_into(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        why = shorten(str(error), 300, placeholder=" ...")  # torch lists every name
-        raise ValueError(f"{path} holds the weights of another architecture: {why}") from None
+        why = shorten(str(error), 300, placeholder=" ...")  # torch lists all parameter names
+        raise ValueError(f"{path} contains the weights of another architecture: {why}") from None
 
 
-def _write(path: Path, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    data = save(whole, metadata={"format": _FORMAT, **words})
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    data = save(stored, metadata={"format": _FORMAT, **metadata})
     with whole_file(path) as file:
         file.write(data)
 

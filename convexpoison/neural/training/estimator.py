@@ -1,4 +1,4 @@
-"""Training and smoothing behind scikit-learn's interface."""
+"""Training and smoothing with the interface of scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from convexpoison.neural.training.seeding import seed_of
 
 
 class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A network that is trained by an objective and predicts through randomized smoothing.
+    """A network, trained with an objective, that predicts by randomized smoothing.
 
     Parameters
     ----------
     network : str or callable
-        A name of ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a fresh module.
+        A name in ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a module.
     objective : Objective, optional
-        ``GaussianAugmentation(0.5)`` where not given.
+        Default: ``GaussianAugmentation(0.5)``.
     sigma : float, optional
-        Noise at prediction; that of the objective where not given.
+        Noise level of prediction; default: that of the objective.
     recipe : Recipe, optional
     n : int
-        Noise draws a prediction.
+        Noise draws per prediction.
     alpha : float
-        Probability of a wrong certificate, for each image.
+        Error probability of the certificate of each image.
     image_shape : tuple (channels, height, width), optional
-        Where rows are flat, the shape that they are given.
+        Shape to which flat rows are reshaped.
     device : str, optional
     random_state : int or None
-        None: a seed is drawn, and kept in ``random_state_``.
+        None: a seed is drawn and stored in ``random_state_``.
 
     Attributes
     ----------
     network_ : Module
-        A named one has as many outputs as there are classes.
+        If built by name, it has one output per class.
     smoothed_ : SmoothedClassifier
     classes_ : array of shape (n_classes,)
-    losses_ : list of float, one entry an epoch
+    losses_ : list of float, one entry per epoch
     random_state_ : int
 
     Notes
     -----
-    ``predict`` answers with the class that has the most votes, also where the draws leave it open, since scikit-learn has no
-    word for abstaining; :meth:`certify` abstains with -1.
+    ``predict`` returns the class with the most votes, even if the test is inconclusive, since scikit-learn's interface does not
+    provide for abstention; :meth:`certify` abstains with -1.
     """
 
     def __init__(
@@ -85,18 +85,20 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         Raises
         ------
         ValueError
-            As :func:`convexpoison.neural.fit`; fewer than two classes; a network with another number of outputs.
+            As in :func:`convexpoison.neural.fit`; if there are fewer than two classes, or the number of outputs differs.
         """
         objective = self.objective if self.objective is not None else GaussianAugmentation(0.5)
         sigma = self.sigma if self.sigma is not None else objective.sigma
         if not sigma > 0:
-            raise ValueError(f"the objective trains without noise; pass sigma=, the noise at prediction (got {sigma})")
+            raise ValueError(
+                f"the objective trains without noise; pass sigma=, the noise level of prediction (got {sigma})"
+            )
         images, (classes, codes) = self._images(X), np.unique(np.asarray(y), return_inverse=True)
         if len(images) and len(classes) < 2:
-            raise ValueError(f"a classifier needs at least two classes; y holds {classes.tolist()}")
+            raise ValueError(f"a classifier needs at least two classes; y has {classes.tolist()}")
         seed = seed_of(self.random_state)
         network = make_network(self.network, seed, max(2, len(classes)))
-        if len(images) and images.ndim == 4:  # anything else fit refuses
+        if len(images) and images.ndim == 4:  # fit rejects other inputs
             found = n_outputs(network, torch.from_numpy(images[:1]))
             if found != len(classes):
                 raise ValueError(
@@ -108,14 +110,14 @@ class SmoothedNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The label of each image."""
+        """Predict the label of each image."""
         check_is_fitted(self)
         images = self.smoothed_.images(self._images(X))
         sizes = np.full(len(images), check_count("n", self.n))
         return np.asarray(self.classes_[self.smoothed_.draw(images, "predict", sizes).top()])
 
     def certify(self, X: Any, n0: int = 100, n: int = 100_000) -> Certification:
-        """Classes (as positions in ``classes_``; -1 abstains) and radii; see :meth:`SmoothedClassifier.certify`."""
+        """Certify classes (indices into ``classes_``; -1: abstained) and radii; see :meth:`SmoothedClassifier.certify`."""
         check_is_fitted(self)
         return self.smoothed_.certify(self._images(X), n0=n0, n=n, alpha=self.alpha)
 

@@ -1,4 +1,4 @@
-"""One loop for every objective: seeded, resumable, on CPU or CUDA."""
+"""The training loop of all objectives: seeded, resumable, on CPU or CUDA."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the weights move.
+    """Settings of the optimisation of the weights.
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ class Recipe:
     batch_size : int
     optimizer : {"sgd", "adam"}
     learning_rate, momentum, weight_decay : float
-        ``momentum`` is for SGD alone.
+        ``momentum`` applies to SGD only.
     milestones : sequence of int
         Epochs after which the learning rate is multiplied by ``decay``.
     decay : float
     augment : callable or None
         ``augment(X, generator) -> X``, for example :func:`flip_and_crop`.
     mixed_precision : bool
-        bfloat16 in the forward pass, on CUDA only.
+        Use bfloat16 in the forward pass, on CUDA only.
 
     Notes
     -----
-    The default is MACER's (Section 5.1) but for the number of epochs, which is 440 there with milestones 200 and 400.
+    The defaults are MACER's (Section 5.1), except for the number of epochs: 440 in MACER, with milestones 200 and 400.
     """
 
     epochs: int = 20
@@ -72,27 +72,27 @@ class Recipe:
         )
 
     def rate(self, epoch: int) -> float:
-        """Learning rate in that epoch."""
+        """Return the learning rate of an epoch."""
         return float(self.learning_rate * self.decay ** sum(epoch >= m for m in self.milestones))
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network and how it came about.
+    """A trained network, with its losses and settings.
 
     Attributes
     ----------
     network : Module
-        In evaluation mode.
+        The network, in evaluation mode.
     losses : list of float
-        Mean of the objective, one entry an epoch.
+        Mean of the objective, one entry per epoch.
     memory : dict of tensors
-        What the objective remembers: of a data-dependent one, ``sigma`` of shape (n_samples,).
+        State of the objective: for a data-dependent one, ``sigma`` of shape (n_samples,).
     seconds : float
-        Of this call; a resumed run counts from where it went on.
+        Wall time of this call; for a resumed run, since it was resumed.
     epochs : int
     random_state : int
-        The seed, also where one was drawn.
+        The seed, given or drawn.
     """
 
     network: nn.Module
@@ -120,21 +120,21 @@ def fit(
     Parameters
     ----------
     network : Module
-        Images to logits; moved to ``device``.
+        Map from images to logits; moved to ``device``.
     objective : Objective
     X : float array or tensor of shape (n, channels, height, width)
-        In [0, 1].
+        Images in [0, 1].
     y : int array or tensor of shape (n,)
     recipe : Recipe, optional
     random_state : int or None
-        Decides the order of the images, the noise and dropout. Each epoch draws from a seed of its own, so that a run that was
-        killed and resumed ends (on CPU) with the weights of one that was not. None: a seed is drawn.
+        Seed of the order of the images, the noise and dropout. Each epoch has a seed of its own, so that an interrupted and
+        resumed run gives (on CPU) the same weights as an uninterrupted one. None: a seed is drawn.
     device : optional
-        Where the weights lie already, where not given.
+        Default: the device of the weights.
     checkpoint : path, optional
-        A safetensors file, written whole after each epoch; where it exists already, training goes on from it.
+        A safetensors file, written atomically after each epoch; if it exists, training resumes from it.
     progress : bool, optional
-        Progress bar; on a terminal only, where not given.
+        Whether to show a progress bar; default: only on a terminal.
 
     Returns
     -------
@@ -143,22 +143,22 @@ def fit(
     Raises
     ------
     ValueError
-        If images or labels cannot be used or do not fit the network, the loss is not a number (the network then has the
-        weights from before that epoch), or the checkpoint is of another network or run, or goes without a seed.
+        If images or labels are invalid or do not match the network, the loss is not finite (the network then has the
+        weights from before that epoch), or the checkpoint belongs to another network or run, or is used without a seed.
     MemoryError
         If a batch does not fit into memory.
     """
     recipe = recipe or Recipe()
     where = torch.device(device) if device is not None else next(network.parameters()).device
     if random_state is None and checkpoint is not None:
-        raise ValueError("a run with a checkpoint needs random_state=, a whole number, to go on with the same draws")
+        raise ValueError("a run with a checkpoint needs random_state=, an integer, to resume with the same draws")
     seed = seed_of(random_state)
     images, labels = _tensors(X, y)
     network.to(where)
     found = n_outputs(network, images)
     if int(labels.max()) >= found:
         raise ValueError(
-            f"the network has {found} outputs, for the labels 0 to {found - 1}; y holds {int(labels.max())}. Build it with "
+            f"the network has {found} outputs, for the labels 0 to {found - 1}; y has {int(labels.max())}. Build it with "
             "more outputs, or renumber the labels"
         )
     optimizer = recipe.make_optimizer(network)
@@ -181,19 +181,19 @@ def fit(
 
 
 def n_outputs(network: nn.Module, images: Tensor) -> int:
-    """How many outputs a network has, from its answer to the first image.
+    """Return the number of outputs of a network, determined on the first image.
 
     Raises
     ------
     ValueError
-        If it does not take such images.
+        If the network does not accept such images.
     """
     return probe(Forward(network, "logits", None, "float32", channels_last=False), images[0], None)
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What stays the same from epoch to epoch."""
+    """The fixed inputs of all epochs."""
 
     network: nn.Module
     objective: Objective
@@ -206,7 +206,7 @@ class _Run:
     where: torch.device
 
     def epoch(self, number: int) -> float:
-        """One pass over the images, in training mode; the mean loss. A loss that is no number puts the weights back."""
+        """Train for one epoch and return the mean loss; restore the weights and raise if it or a weight is not finite."""
         before = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(number)
@@ -224,13 +224,13 @@ class _Run:
         if not (np.isfinite(loss) and all(bool(p.isfinite().all()) for p in self.network.parameters())):
             self.network.load_state_dict(before)
             raise ValueError(
-                f"the loss is not a number any more in epoch {number}: use a smaller learning_rate than "
+                f"the loss or a weight is not finite in epoch {number}: use a smaller learning_rate than "
                 f"{self.recipe.rate(number):g}, and check that the network's outputs are finite"
             )
         return loss
 
     def _steps(self, epoch: int) -> float:
-        """The steps of an epoch; the mean loss, or one that is no number, with which no step was made."""
+        """Take the steps of an epoch and return the mean loss; stop before a step with a non-finite loss."""
         seeds = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
         order = torch.from_numpy(np.random.default_rng(seeds[0]).permutation(len(self.images)))
         generator = torch.Generator(self.where).manual_seed(int(seeds[1]))
@@ -247,7 +247,7 @@ class _Run:
         return total / len(self.images)
 
     def _loss(self, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
-        """The objective on one batch."""
+        """Compute the objective on one batch."""
         X, y, there = (values.to(self.where) for values in (self.images[rows], self.labels[rows], rows))
         if self.recipe.augment is not None:
             X = self.recipe.augment(X, generator)
@@ -257,16 +257,16 @@ class _Run:
 
 
 def _identity(objective: Objective, recipe: Recipe, random_state: int, n: int) -> str:
-    """What has to agree for a run to go on; more epochs than before are welcome."""
-    told = {name: value for name, value in vars(recipe).items() if name not in ("epochs", "augment")}
-    told["augment"] = (
+    """Describe the settings that must be equal for a run to resume: all but the number of epochs, which may grow."""
+    settings = {name: value for name, value in vars(recipe).items() if name not in ("epochs", "augment")}
+    settings["augment"] = (
         None if recipe.augment is None else getattr(recipe.augment, "__qualname__", type(recipe.augment).__name__)
     )
-    return f"{objective}, {told}, seed {random_state}, {n} images"
+    return f"{objective}, {settings}, seed {random_state}, {n} images"
 
 
 def flip_and_crop(X: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
-    """Mirror half of the images and move each by up to ``pad`` pixels: the usual augmentation for 32 x 32 photographs."""
+    """Mirror each image with probability 1/2 and shift it by up to ``pad`` pixels: the usual augmentation for CIFAR-10."""
     n, _, height, width = X.shape
     mirrored = torch.rand(n, generator=generator, device=X.device) < 0.5
     X = torch.where(mirrored[:, None, None, None], X.flip(3), X)
@@ -281,7 +281,7 @@ def flip_and_crop(X: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor
 def _tensors(X: Any, y: Any) -> tuple[Tensor, Tensor]:
     images, labels = torch.as_tensor(np.asarray(X) if not isinstance(X, Tensor) else X), torch.as_tensor(y)
     if images.ndim != 4:
-        raise ValueError(f"images have shape (n, channels, height, width); got {tuple(images.shape)}")
+        raise ValueError(f"images must have shape (n, channels, height, width); got {tuple(images.shape)}")
     if not images.numel():
         raise ValueError(f"there is nothing to train on: X has shape {tuple(images.shape)}")
     images = images.float()
@@ -291,7 +291,7 @@ def _tensors(X: Any, y: Any) -> tuple[Tensor, Tensor]:
             f"{float(images.max()):g}]. Divide bytes by 255, and normalise inside the network"
         )
     if labels.shape != (len(images),) or labels.is_floating_point():
-        raise ValueError(f"labels are {len(images)} whole numbers; got shape {tuple(labels.shape)}, {labels.dtype}")
+        raise ValueError(f"labels must be {len(images)} integers; got shape {tuple(labels.shape)}, {labels.dtype}")
     if int(labels.min()) < 0:
-        raise ValueError("labels are 0, 1, ..., n_classes - 1; some are negative")
+        raise ValueError("labels must be 0, 1, ..., n_classes - 1; some are negative")
     return images, labels.long()

@@ -1,4 +1,4 @@
-"""Training without batches and from known weights, and what a network makes of images."""
+"""Full-batch training from known weights, and the losses and accuracy of a network."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from convexpoison.neural.training.victim import NeuralVictim
 def train_full_batch(
     victim: NeuralVictim, X: Any, y: Any, *, random_state: int = 0, device: str | torch.device | None = None
 ) -> nn.Module:
-    """The network after training with all rows in every step, so that an epoch is one step (MTP, F.1).
+    """Train a network with all rows in every step, so that an epoch is one step (MTP, F.1).
 
     Parameters
     ----------
     victim : NeuralVictim
-        The batch size of its recipe does not count.
+        The batch size of its recipe is ignored.
     X : array of shape (n, channels, height, width)
     y : int array of shape (n,)
     random_state : int
-        Decides the initial weights, and nothing else where the objective draws no noise.
+        Seed of the initial weights, and of nothing else if the objective draws no noise.
     """
     whole = replace(victim, recipe=replace(victim.recipe, batch_size=max(len(y), 1)))
     return whole.refit(victim.build(random_state), X, y, device=device).network
 
 
 def describe(victim: NeuralVictim, random_state: int) -> str:
-    """All that training depends on, in words that are the same in every process."""
+    """Return a string of all inputs on which training depends, equal in every process."""
     network = victim.build(random_state)
     weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in network.parameters())).hexdigest()
-    told = {name: value for name, value in vars(victim.recipe).items() if name not in ("augment", "batch_size")}
+    recipe = {name: value for name, value in vars(victim.recipe).items() if name not in ("augment", "batch_size")}
     augment = getattr(victim.recipe.augment, "__qualname__", type(victim.recipe.augment).__name__)
-    return f"{network}, weights {weights}, {victim.objective}, {told}, augment {augment}"
+    return f"{network}, weights {weights}, {victim.objective}, {recipe}, augment {augment}"
 
 
 def class_accuracy(network: nn.Module, X: Any, y: Any, target_class: int | None = None) -> float:
-    """Share of the images (of one class) that are classified rightly."""
+    """Compute the accuracy on all images, or on those of one class."""
     y = np.asarray(y)
     rows = np.arange(y.size) if target_class is None else np.flatnonzero(y == target_class)
     logits = _logits(network, torch.as_tensor(np.asarray(X)[rows]))
@@ -57,6 +57,6 @@ def _logits(network: nn.Module, X: Tensor) -> Tensor:
 
 
 def losses(network: nn.Module, X: np.ndarray, y: np.ndarray) -> FloatArray:
-    """Cross-entropy of each image."""
+    """Compute the cross-entropy of each image."""
     logits = _logits(network, torch.from_numpy(X)).double()
     return np.asarray(F.cross_entropy(logits, torch.from_numpy(y).to(logits.device), reduction="none").cpu().numpy())

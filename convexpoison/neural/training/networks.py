@@ -1,4 +1,4 @@
-"""The networks of the papers. Images in [0, 1] of shape (n, channels, height, width) in, logits out; normalisation is a layer."""
+"""The networks of the papers: from images in [0, 1] of shape (n, channels, height, width) to logits, normalisation included."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 class Normalize(nn.Module):
-    """Subtracts a mean and divides by a standard deviation, one of each a channel.
+    """Standardisation of each channel by a mean and a standard deviation.
 
-    Part of the network and not of the data, so that noise and radii are in the units of the images.
+    It is part of the network and not of the data, so that noise and radii are in the units of the images.
 
     Raises
     ------
     ValueError
-        If means and deviations are not as many or not positive; of images with another number of channels, which would
-        otherwise be repeated to fit.
+        If the numbers of means and deviations differ, or a deviation is not positive; in the forward pass, if the number of
+        channels differs, which broadcasting would hide.
     """
 
     mean: Tensor
@@ -31,26 +31,28 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"one mean and one positive std a channel are needed; got {tuple(mean)} and {tuple(std)}")
+            raise ValueError(
+                f"one mean and one positive std per channel are needed; got {tuple(mean)} and {tuple(std)}"
+            )
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-3] != len(self.mean):
             raise ValueError(
-                f"images of shape {tuple(x.shape[-3:])} have {x.shape[-3]} channels; this network was made for "
+                f"images of shape {tuple(x.shape[-3:])} have {x.shape[-3]} channels; this network expects "
                 f"{len(self.mean)}: pass such images, or build it with other in_channels"
             )
         return (x - self.mean) / self.std
 
 
 def lenet(n_classes: int = 10, *, in_channels: int = 1, dropout: float = 0.0) -> nn.Sequential:
-    """MACER's network for MNIST (28 x 28): two 5 x 5 convolutions of 20 and 50 filters, 500 hidden units.
+    """Build MACER's network for MNIST (28 x 28): two 5 x 5 convolutions of 20 and 50 filters, 500 hidden units.
 
     Parameters
     ----------
     dropout : float
-        Share that is dropped after the second pooling; MACER and Cohen et al. drop nothing.
+        Dropout rate after the second pooling; 0 for MACER and Cohen et al.
     """
     middle = [nn.Dropout(dropout)] if dropout > 0 else []
     return nn.Sequential(
@@ -69,15 +71,15 @@ def lenet(n_classes: int = 10, *, in_channels: int = 1, dropout: float = 0.0) ->
 
 
 def pacd_mnist(n_classes: int = 10) -> nn.Sequential:
-    """PACD's network for MNIST (Appendix E.2): MACER's with dropout after the second pooling.
+    """Build PACD's network for MNIST (Appendix E.2): MACER's with dropout after the second pooling.
 
-    The paper names no rate; 0.5 is used here.
+    The paper does not state the rate; 0.5 is used here.
     """
     return lenet(n_classes, dropout=0.5)
 
 
 def mlp(n_classes: int = 10, *, n_inputs: int = 28 * 28, widths: Sequence[int] = (128, 64)) -> nn.Sequential:
-    """A perceptron with ReLU; of three layers by default, as in MTP's Appendix F, which names no widths."""
+    """Build a perceptron with ReLU; by default of three layers, as in MTP's Appendix F, which does not state widths."""
     sizes = (n_inputs, *widths)
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise(sizes):
@@ -86,7 +88,7 @@ def mlp(n_classes: int = 10, *, n_inputs: int = 28 * 28, widths: Sequence[int] =
 
 
 class _Block(nn.Module):
-    """Two 3 x 3 convolutions around which the input is led (He et al., 2016)."""
+    """A residual block of two 3 x 3 convolutions (He et al., 2016)."""
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -130,7 +132,7 @@ def _resnet(widths: Sequence[int], blocks: Sequence[int], n_classes: int, in_cha
 
 
 def resnet_cifar(depth: int, n_classes: int = 10, *, in_channels: int = 3) -> nn.Sequential:
-    """ResNet of ``6 n + 2`` layers for 32 x 32 images (He et al., 2016, Section 4.2): 20, 56 or 110 in the papers.
+    """Build a ResNet of ``6 n + 2`` layers for 32 x 32 images (He et al., 2016, Section 4.2): 20, 56 or 110 in the papers.
 
     Raises
     ------
@@ -144,22 +146,22 @@ def resnet_cifar(depth: int, n_classes: int = 10, *, in_channels: int = 3) -> nn
 
 
 def resnet20(n_classes: int = 10) -> nn.Sequential:
-    """PACD's network for CIFAR-10."""
+    """Build PACD's network for CIFAR-10."""
     return resnet_cifar(20, n_classes)
 
 
 def resnet56(n_classes: int = 10) -> nn.Sequential:
-    """For transfer between architectures (PACD, Appendix D.4)."""
+    """Build the network for transfer between architectures (PACD, Appendix D.4)."""
     return resnet_cifar(56, n_classes)
 
 
 def resnet110(n_classes: int = 10) -> nn.Sequential:
-    """Cohen et al.'s and MACER's network for CIFAR-10."""
+    """Build Cohen et al.'s and MACER's network for CIFAR-10."""
     return resnet_cifar(110, n_classes)
 
 
 def resnet18(n_classes: int = 10, *, in_channels: int = 3) -> nn.Sequential:
-    """ResNet-18 with a 3 x 3 first layer for 32 x 32 images: DDRS's network for CIFAR-10."""
+    """Build a ResNet-18 with a 3 x 3 first layer for 32 x 32 images: DDRS's network for CIFAR-10."""
     return _resnet((64, 128, 256, 512), (2, 2, 2, 2), n_classes, in_channels)
 
 
@@ -177,24 +179,24 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 def make_network(
     network: str | Callable[[], nn.Module], random_state: int | None = 0, n_classes: int = 10
 ) -> nn.Module:
-    """A fresh network: a name of ``NETWORKS`` or a function that builds one, with weights that the seed decides.
+    """Build a network, from a name in ``NETWORKS`` or a function, with seeded weights.
 
     Parameters
     ----------
     network : str or callable
     random_state : int or None
-        None: other weights each time.
+        None: different weights in every call.
     n_classes : int
-        Outputs of a network that is named; a function decides for itself.
+        Number of outputs of a network built by name; ignored for a function.
 
     Raises
     ------
     ValueError
-        If there is no network of that name.
+        If the name is unknown.
     """
     if isinstance(network, str) and network not in NETWORKS:
         raise ValueError(
-            f"unknown network {network!r}; choose one of {sorted(NETWORKS)}, or pass a function that builds one"
+            f"unknown network {network!r}; choose one of {sorted(NETWORKS)}, or pass a function that builds a network"
         )
     with seeded(seed_of(random_state)):
         return NETWORKS[network](n_classes) if isinstance(network, str) else network()

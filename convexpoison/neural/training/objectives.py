@@ -1,7 +1,7 @@
-"""What is minimised in training: the objectives of the papers, each a few lines over a batch.
+"""The training objectives of the papers, as functions of a batch.
 
-An objective is a frozen description with two methods: ``start`` makes what it has to remember from batch to batch (usually
-nothing), ``loss`` is the scalar to differentiate. To add one: subclass :class:`Objective`.
+An objective is a frozen dataclass with two methods: ``start`` creates its state between batches (usually empty), ``loss``
+computes the scalar to differentiate. To add one, subclass :class:`Objective`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _TINY = 1e-9
-"""Probabilities are clamped to [this, 1 - this] before the normal quantile: beyond, the hinge of MACER is off anyway."""
+"""Probabilities are clamped to [this, 1 - this] before the normal quantile: outside, the hinge of MACER is inactive."""
 _CLAMP = 1e-3
-"""The same for the ascent of sigma, as in DDRS's code: with few draws the slope of the quantile would be wild beyond."""
+"""The same for the ascent of sigma, as in DDRS's code: with few draws, the quantile is too steep outside."""
 
 Memory = dict[str, Tensor]
 
@@ -33,7 +33,7 @@ class Batch:
         Positions in the training set.
     epoch : int
     generator : torch.Generator
-        All noise comes from here, so that a run can be repeated and resumed.
+        Source of all noise, so that a run can be repeated and resumed.
     """
 
     X: Tensor
@@ -43,29 +43,29 @@ class Batch:
     generator: torch.Generator
 
     def noise(self, copies: int, sigma: float | Tensor) -> Tensor:
-        """Normal noise of shape (n, copies, channels, height, width); ``sigma`` a number, or one an image."""
+        """Draw normal noise of shape (n, copies, channels, height, width); ``sigma`` is one number, or one per image."""
         shape = (len(self.X), copies, *self.X.shape[1:])
         draws = torch.randn(shape, generator=self.generator, device=self.X.device, dtype=self.X.dtype)
         return draws * (sigma.to(draws.dtype).view(-1, 1, 1, 1, 1) if isinstance(sigma, Tensor) else sigma)
 
 
 class Objective(ABC):
-    """See the module."""
+    """A training objective; see the module docstring."""
 
     sigma: float
 
     def start(self, n_samples: int, device: torch.device) -> Memory:
-        """Tensors to remember between steps; saved in checkpoints."""
+        """Create the tensors kept between steps and saved in checkpoints."""
         return {}
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch, memory: Memory, sigma: float | Tensor | None = None) -> Tensor:
-        """The scalar to minimise; ``sigma`` replaces the objective's own (a number, or one an image)."""
+        """Compute the scalar to minimise; ``sigma`` (one number, or one per image) overrides the objective's own."""
 
 
 @dataclass(frozen=True)
 class Standard(Objective):
-    """Cross-entropy on the images as they are."""
+    """Cross-entropy on the images without noise."""
 
     sigma: float = field(default=0.0, init=False)
 
@@ -81,7 +81,7 @@ class GaussianAugmentation(Objective):
     ----------
     sigma : float
     k : int
-        Noise draws an image and step.
+        Noise draws per image and step.
     """
 
     sigma: float
@@ -107,11 +107,11 @@ class SmoothAdv(Objective):
     eps : float
         Radius of the ball, in the units of the images.
     steps : int
-        Each of length ``2 eps / steps``, along the normalised gradient.
+        Number of steps, each of length ``2 eps / steps`` along the normalised gradient.
     k : int
-        Noise draws an image (their m).
+        Noise draws per image (m in the paper).
     warmup_epochs : int
-        The radius grows linearly to ``eps`` over these epochs.
+        Epochs over which the radius grows linearly to ``eps``.
     """
 
     sigma: float
@@ -128,13 +128,13 @@ class SmoothAdv(Objective):
     def loss(self, network: nn.Module, batch: Batch, memory: Memory, sigma: float | Tensor | None = None) -> Tensor:
         noise = batch.noise(self.k, self.sigma if sigma is None else sigma)
         X = self.attack(network, batch, noise)
-        if batch.X.requires_grad:  # a hypergradient: the images move, and the offset found for them goes along
+        if batch.X.requires_grad:  # for hypergradients: the offset is a constant
             X = batch.X + (X - batch.X).detach()
         logits = network((X[:, None] + noise).flatten(0, 1))
         return F.cross_entropy(logits, batch.y.repeat_interleave(self.k))
 
     def attack(self, network: nn.Module, batch: Batch, noise: Tensor) -> Tensor:
-        """Adversarial images within the present radius and within [0, 1]; the network's weights get no gradient."""
+        """Compute adversarial images within the epoch's radius and [0, 1]; the weights receive no gradient."""
         eps = self.eps * min(1.0, (batch.epoch + 1) / max(1, self.warmup_epochs))
         training = network.training
         network.eval()
@@ -155,22 +155,22 @@ class SmoothAdv(Objective):
 class Macer(Objective):
     """MACER (Zhai et al., 2020, Algorithm 1): cross-entropy of the soft smoothed classifier, and a hinge on its radius.
 
-    Probabilities are clamped before the normal quantile, in double precision, so that no image has to be dropped for an
-    infinite radius as in the authors' code.
+    Probabilities are clamped before the normal quantile, in double precision, so that no image is dropped for an infinite
+    radius, unlike in the authors' code.
 
     Parameters
     ----------
     sigma : float
     k : int
-        Noise draws an image.
+        Noise draws per image.
     lam : float
         Weight of the robustness loss.
     gamma : float
-        Radii of more than ``gamma sigma / 2`` are large enough.
+        Margin of the hinge: radii above ``gamma sigma / 2`` have no loss.
     beta : float
         Inverse temperature of the softmax in the robustness loss.
     deferred_epochs : int
-        ``lam`` counts as 0 before (the authors' setting for sigma = 1).
+        Initial epochs in which ``lam`` is replaced by 0 (the authors' setting for sigma = 1).
     """
 
     sigma: float
@@ -201,25 +201,25 @@ class Macer(Objective):
 
 @dataclass(frozen=True)
 class DataDependent(Objective):
-    """Any objective with a noise level of its own for every image (DDRS, Algorithm 2: DS squared).
+    """An objective with a separate noise level for every image (DDRS, Algorithm 2: DS squared).
 
-    Each image's sigma goes on from where the last epoch left it, by a few steps of gradient ascent on its soft radius.
-    :func:`convexpoison.neural.optimize_sigma` is the careful version for certification; here one step an epoch has to do.
+    Each epoch updates the sigma of each image by a few steps of gradient ascent on its soft radius.
+    :func:`convexpoison.neural.optimize_sigma` is more accurate, for certification; the default here is one step per epoch.
 
     Parameters
     ----------
     objective : Objective
     start_epoch : int
-        Sigma is the objective's own before (DDRS: 50 of 200 epochs).
+        First epoch with separate noise levels; before, sigma is the objective's own (DDRS: 50 of 200 epochs).
     steps : int
-        Steps an epoch (K; DDRS: 1).
+        Steps per epoch (K; DDRS: 1).
     n : int
-        Draws a step (DDRS: 1).
+        Noise draws per step (DDRS: 1).
     learning_rate : float
-        alpha of the paper (there 1e-4).
+        alpha in the paper (1e-4 there).
     limits : pair of float
-        Sigma stays within these multiples of the objective's own. Without an upper limit it runs away: where the network is
-        sure of every draw the derivative of the radius is a positive constant.
+        Bounds of sigma, as multiples of the objective's own. Without an upper bound sigma diverges: if the network's output is
+        saturated on every draw, the derivative of the radius is a positive constant.
     """
 
     objective: Objective
@@ -238,7 +238,7 @@ class DataDependent(Objective):
 
     @property
     def sigma(self) -> float:  # type: ignore[override]
-        """Where every image begins."""
+        """Initial noise level of every image."""
         return self.objective.sigma
 
     def start(self, n_samples: int, device: torch.device) -> Memory:
@@ -255,7 +255,7 @@ class DataDependent(Objective):
         return self.objective.loss(network, batch, memory, found)
 
     def _ascend(self, network: nn.Module, batch: Batch, sigma: Tensor) -> Tensor:
-        """One step of DDRS's Algorithm 1; the weights get no gradient."""
+        """Take one step of DDRS's Algorithm 1; the weights receive no gradient."""
         training = network.training
         network.eval()
         leaf = sigma.detach().requires_grad_()
@@ -269,13 +269,13 @@ class DataDependent(Objective):
 
 
 def smoothed(logits: Tensor, k: int) -> Tensor:
-    """Mean of the softmax over ``k`` draws an image: (n k, classes) to (n, classes)."""
+    """Average the softmax over ``k`` draws per image: (n k, classes) to (n, classes)."""
     p: Tensor = logits.softmax(1)
     return p.view(-1, k, p.shape[1]).mean(1)
 
 
 def radius_gap(p: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """``Phi^-1(p_y) - Phi^-1(largest other p)`` and whether y is the largest (MACER, Eq. 17)."""
+    """Compute ``Phi^-1(p_y) - Phi^-1(largest other p)``, and whether p_y is the largest (MACER, Eq. 17)."""
     own = p.gather(1, y[:, None])[:, 0]
     other = p.scatter(1, y[:, None], -1.0).amax(1)
     quantile = torch.special.ndtri
@@ -283,7 +283,7 @@ def radius_gap(p: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _norms(x: Tensor) -> Tensor:
-    """l2 norm of each image, never 0, in a shape that divides images."""
+    """Compute the l2 norm of each image, bounded away from 0, in a shape that broadcasts with images."""
     size: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
     return size.clamp_min(1e-12).view(-1, *[1] * (x.dim() - 1))
 
@@ -292,4 +292,4 @@ def _check(sigma: float, k: int) -> None:
     if not sigma > 0:
         raise ValueError(f"sigma must be positive; got {sigma}")
     if k < 1:
-        raise ValueError(f"k, the number of noise draws an image, must be at least 1; got {k}")
+        raise ValueError(f"k, the number of noise draws per image, must be at least 1; got {k}")

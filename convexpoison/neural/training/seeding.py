@@ -1,4 +1,4 @@
-"""Seeds for torch's global generators, from which layers draw their weights and dropout its masks."""
+"""Seeds for torch's global generators, used for initial weights and dropout masks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 
 
 def seed_of(random_state: int | None) -> int:
-    """The seed itself, or a fresh one from the system for None."""
+    """Return the seed itself, or for None a new one from system entropy."""
     return int(np.random.SeedSequence().generate_state(1)[0]) if random_state is None else int(random_state)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """The global generators of the CPU and of ``device`` start from the seed; afterwards they are as before.
+    """Seed the global generators of the CPU and of ``device``, and restore them afterwards.
 
-    ``torch.manual_seed`` would reseed the generators of all devices, those included that nobody puts back.
+    ``torch.manual_seed`` would reseed the generators of all devices, including those that are not restored here.
     """
     cuda = device if device is not None and device.type == "cuda" else None
     with torch.random.fork_rng(devices=[] if cuda is None else [cuda]):

@@ -1,4 +1,4 @@
-"""Who trains on the poison: a network, an objective and a recipe."""
+"""The victim of an attack: a network, an objective and a recipe."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from convexpoison.neural.training.objectives import GaussianAugmentation, Object
 
 @dataclass(frozen=True)
 class NeuralVictim:
-    """How a network is trained.
+    """A training procedure.
 
     Parameters
     ----------
     network : str or callable
-        A name of ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a fresh module.
+        A name in ``convexpoison.neural.training.networks.NETWORKS``, or a function without arguments that builds a module.
     objective : Objective
-        ``GaussianAugmentation(0.5)`` where not given.
+        Default: ``GaussianAugmentation(0.5)``.
     recipe : Recipe
     """
 
@@ -34,7 +34,7 @@ class NeuralVictim:
     recipe: Recipe = field(default_factory=Recipe)
 
     def build(self, random_state: int = 0) -> nn.Module:
-        """A fresh network with weights that the seed decides."""
+        """Build a network with seeded initial weights."""
         return make_network(self.network, random_state)
 
     def fit(
@@ -51,7 +51,7 @@ class NeuralVictim:
         self, network: nn.Module, X: Any, y: Any, *, random_state: int = 0, device: str | torch.device | None = None,
         progress: bool | None = False,
     ) -> Trained:  # fmt: skip
-        """Go on from a network's weights, on other images; the network itself stays as it is."""
+        """Train a copy of a network, starting from its weights; the network itself is not changed."""
         return fit(
             copy.deepcopy(network), self.objective, X, y, self.recipe, random_state=random_state, device=device,
             progress=progress,

@@ -35,10 +35,10 @@ from typing import NamedTuple
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import penalty_slope
 from convexpoison.geometry.weak_duality import Domain, bounded_box
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.penalty_enclosures import penalty_slope
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.ellipsoid_method import minimize
@@ -97,12 +97,12 @@ def price(
     float
         ``inf`` where the space is unbounded along v.
     """
-    ceiling, hull = victim.loss.active_range[1], Hull.of(space)
+    kink, hull = victim.loss.active_range[1], Hull.of(space)
     growth = Interval.of(victim.kappa) * penalty_slope(victim, target, v)
     highest = -np.inf
     for side in sides(victim, space):
         problem = _Problem(victim.loss, space, hull, target, v, side)
-        if np.isfinite(ceiling) and problem.high >= ceiling:
+        if np.isfinite(kink) and problem.high >= kink:
             highest = np.maximum(highest, 0.0)  # points without loss
         if problem.start <= problem.end:
             given = None if multipliers is None else multipliers.get(side)
