@@ -6,6 +6,8 @@ See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ra
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
@@ -17,6 +19,8 @@ from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, product
 
+MARGIN = 1e-10
+"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 _PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
 """The formulas of a loss that certificates rest on."""
 GOAL_FORMULAS = ("value_enclosure", "support_line", "lipschitz")
@@ -72,3 +76,14 @@ def subdifferential(loss: Loss, argument: Interval, near: FloatArray) -> Interva
     if not loss.smooth:
         argument = Interval(argument.lower - near, argument.upper + near)
     return loss.derivative_enclosure(argument)
+
+
+def normalized(v: Direction) -> Direction:
+    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
+    shift = scale_of(v)
+    return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
+
+
+def scale_of(v: Direction) -> int:
+    """The exponent of that power of two."""
+    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

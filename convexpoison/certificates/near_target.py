@@ -16,7 +16,7 @@ import numpy as np
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import subdifferential
+from convexpoison.certificates.clean_gradient import MARGIN, normalized, scale_of, subdifferential
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
@@ -25,7 +25,6 @@ from convexpoison.certificates.near_target_sets import (
     Surroundings,
     settled,
 )
-from convexpoison.certificates.target import MARGIN, normalized, scale_of
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.penalty_enclosures import regularisation

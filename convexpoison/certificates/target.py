@@ -26,16 +26,13 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.files import Arrays
 from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import resistance
+from convexpoison.certificates.clean_gradient import MARGIN, normalized, resistance
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
-
-MARGIN = 1e-10
-"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +159,3 @@ def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, f
     if not value > 0.0:
         return 0.0, 0.0
     return value, float(n_edits.upper - n_edits.lower) if math.isfinite(value) else 0.0
-
-
-def normalized(v: Direction) -> Direction:
-    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
-    shift = scale_of(v)
-    return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
-
-
-def scale_of(v: Direction) -> int:
-    """The exponent of that power of two."""
-    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]
