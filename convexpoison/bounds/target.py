@@ -14,8 +14,9 @@ from convexpoison.problem import Problem
 
 
 def has_tight_bound(problem: Problem) -> bool:
-    """Return whether the tight bound exists: no constraints of the user's own, and a loss with proofs."""
-    return problem.space.constraints is None and has_proofs(problem.victim.loss)
+    """Return whether the tight bound exists: no constraints of the user's own, and a loss with the formulas for it."""
+    loss = problem.victim.loss
+    return problem.space.constraints is None and has_proofs(loss) and not loss.missing("support_peak")
 
 
 def tight_target_bound(problem: Problem, time_limit_s: float | None = None) -> Bound:

@@ -63,7 +63,7 @@ class TightProgram:
     problem: Problem
 
     def __post_init__(self) -> None:
-        need_proofs(self.victim.loss, "the least mass of an attack")
+        need_proofs(self.victim.loss, "the least mass of an attack", "support_peak")
 
     @property
     def victim(self) -> Victim:

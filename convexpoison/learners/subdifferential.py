@@ -66,7 +66,7 @@ class Subdifferential:
         free = float(victim.intercept != "none")
         g = DualVector(data.rows.transposed_dot(weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
         # All losses bend most at 0, so this is the most that an error in the argument can do to the derivative.
-        bend = float(loss.curvature(0.0))
+        bend = float(loss.curvature(loss.bends_most_at))
         moved = _EPS * (data.n_features + 8) * bend * np.abs(slope) * size
         moved += _EPS * (data.n_samples + 8) * np.abs(weight)
         rounding = _EPS * (data.n_samples + 8) * rho

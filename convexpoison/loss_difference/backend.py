@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from convexpoison.learners.losses.hinge import Hinge
+from convexpoison.learners.losses import LOSSES, Hinge, Loss
 from convexpoison.loss_difference.query import Proposal, Question
 
 
@@ -15,30 +15,33 @@ class Capabilities:
 
     Attributes
     ----------
-    losses : names of losses, or None
+    formulas : names of formulas that a loss must define, or None
         None: every loss that is continuously differentiable, and the hinge.
     parts : parts of a :class:`~convexpoison.spaces.space.Space` that it understands
-    formulas : what a loss must define, where losses are named
     automatic : whether ``solver="auto"`` may choose it
     licensed : whether it needs a licence of its maker
     """
 
-    losses: frozenset[str] | None
+    formulas: tuple[str, ...] | None
     parts: frozenset[str]
-    formulas: tuple[str, ...] = ()
     automatic: bool = True
     licensed: bool = False
 
     @property
     def loss_names(self) -> list[str]:
         """The losses in words."""
-        return ["hinge", "every smooth loss"] if self.losses is None else sorted(self.losses)
+        if self.formulas is None:
+            return ["hinge", "every smooth loss"]
+        return sorted(name for name, loss in LOSSES.items() if self.takes(loss))
+
+    def takes(self, loss: Loss) -> bool:
+        """Return whether the backend can answer for this loss over some space."""
+        return (loss.smooth or loss == Hinge()) if self.formulas is None else not loss.missing(*self.formulas)
 
     def missing(self, question: Question) -> list[str]:
         """What the question has that the backend cannot take, in words; empty if it can answer."""
         loss = question.loss
-        takes = loss.smooth or loss == Hinge() if self.losses is None else not loss.missing(*self.formulas)
-        lacks = [] if takes else [f"{loss.name} loss"]
+        lacks = [] if self.takes(loss) else [f"{loss.name} loss"]
         return lacks + [f"{part} spaces" for part in sorted(question.space.parts - self.parts)]
 
 
