@@ -21,6 +21,7 @@ from convexpoison.attacks.base import METHODS, Method
 from convexpoison.cli.commands import main
 from convexpoison.datasets import SOURCES, Dataset
 from convexpoison.learners.losses import LOSSES, Hinge
+from convexpoison.learners.losses.formulas import FORMULAS
 from convexpoison.loss_difference import backends
 from convexpoison.loss_difference.backends import backend
 from convexpoison.loss_difference.query import Question
@@ -168,6 +169,8 @@ def test_the_page_names_what_is_there() -> None:
         assert re.search(rf"^{table}\b", source[ROOT / "convexpoison" / file], re.M), f"{file} has no {table}"
     for file in re.findall(r"`([\w/.-]+\.(?:py|txt|toml|md))`", PAGE):
         assert any((ROOT / home / file).exists() for home in ("", "convexpoison")), f"there is no {file}"
+    listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", SECTIONS["Adding a loss"], re.M))))
+    assert listed == set(FORMULAS)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make ([\w-]+)", PAGE):
         assert re.search(rf"^{target}:", makefile, re.M), f"the Makefile has no {target}"

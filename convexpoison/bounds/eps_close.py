@@ -40,7 +40,7 @@ import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.uncertainty_set import Neighbourhood, Sway, second_derivative
-from convexpoison.certificates.near_target_sets import Combination
+from convexpoison.certificates.near_target_sets import Combination, slack
 from convexpoison.geometry.support_function import Price, score_range
 from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
@@ -68,14 +68,10 @@ class Close(Neighbourhood):
     # ---------------------------------------------------------------- one score
 
     def slack(self, label: int, margin: FloatArray) -> FloatArray:
-        """``d_y(u)``; infinite for a label that the space has not."""
-        loss, space, u = self.problem.victim.loss, self.problem.space, np.asarray(margin, dtype=np.float64)
-        if not loss.classification:
-            assert space.response is not None
-            u = u - (space.response[1] if label > 0 else -space.response[0])
-        elif label not in space.labels:
-            return np.full_like(u, np.inf)
-        return loss.slack(Interval.of(u), self.eps)
+        """Return ``d_y(u)``, rounded up; infinite for a label that the space has not."""
+        problem, u = self.problem, Interval.of(margin)
+        with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
+            return slack(problem.victim.loss, problem.space, self.eps, label, u)
 
     def steepening(self, label: int, margin: float) -> float:
         return float(self.slack(label, np.array(margin)))

@@ -14,7 +14,7 @@ import numpy as np
 from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.goal_fit import GoalFitter
 from convexpoison.bounds.goal_reference import better_reference
-from convexpoison.certificates.clean_gradient import need_proofs
+from convexpoison.certificates.clean_gradient import GOAL_FORMULAS, need_proofs
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
@@ -48,7 +48,7 @@ class Search:
     def of(cls, victim: Victim, data: Any, space: Space | None, sample_weight: Any) -> Search:
         if not victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
-        need_proofs(victim.loss, "a bound for a goal")
+        need_proofs(victim.loss, "a bound for a goal", *GOAL_FORMULAS)
         rows = TrainingData.from_user(data, sample_weight=sample_weight)
         if space is None:
             space = Space.infer(data.X if isinstance(data, TrainingData) else data[0])

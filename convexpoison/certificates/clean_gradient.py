@@ -1,4 +1,4 @@
-"""What the clean rows hold against a target along a direction, in interval arithmetic, and the weights of the losses.
+"""The clean objective's subdifferential at a target along a direction, in interval arithmetic.
 
 See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ratio is in
 :mod:`convexpoison.threats.support_bound`.
@@ -23,22 +23,24 @@ MARGIN = 1e-10
 """What a claim leaves, relative to what was proven: another machine adds up in another order."""
 _PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
 """The formulas of a loss that certificates rest on."""
+GOAL_FORMULAS = ("value_enclosure", "support_line", "lipschitz")
+"""Those that certificates for goals rest on."""
 
 
 def has_proofs(loss: Loss) -> bool:
-    """Whether the formulas that certificates need are written down for this loss."""
+    """Return whether the loss defines the formulas that certificates need."""
     return not loss.missing(*_PROOFS)
 
 
-def need_proofs(loss: Loss, purpose: str) -> None:
-    """Refuse a loss without these formulas, rather than prove with those of another.
+def need_proofs(loss: Loss, purpose: str, *formulas: str) -> None:
+    """Check that the loss defines these formulas and those of certificates, rather than prove with those of another loss.
 
     Raises
     ------
     ValueError
     """
     try:
-        loss.need(purpose, *_PROOFS)
+        loss.need(purpose, *_PROOFS, *formulas)
     except ValueError as error:
         raise ValueError(
             f"{error}; method='follow_the_leader' of attack and method='theorem_2' of lower_bound do without"
@@ -46,12 +48,12 @@ def need_proofs(loss: Loss, purpose: str) -> None:
 
 
 def dual_objective(victim: Victim, data: TrainingData, target: LinearModel, v: DualVector) -> Interval:
-    """``min over g in G of -<g, v>``.
+    """Enclose ``min over g in G of -<g, v>``.
 
-    A hinge row whose margin may be 1 counts with whichever share in [0, 1] of its gradient is worst for the bound. So do
-    rows within ``BOUNDARY`` of it: a fitted target holds them at 1 only up to rounding.
+    A row whose argument may be at a kink counts with whichever subgradient is worst for the bound. So do rows within
+    ``BOUNDARY`` of it: a fitted target has them there only up to rounding.
     """
-    loss = victim.loss
+    loss, weight = victim.loss, data.sample_weight
     need_proofs(loss, "a certificate")
     scores, size = product(data.X, target.coef)
     scores = scores + target.intercept
@@ -59,19 +61,21 @@ def dual_objective(victim: Victim, data: TrainingData, target: LinearModel, v: D
     argument = scores - data.y
     if loss.classification:
         argument, along = scores * data.y, along * data.y
-    worst = _may_be_at_kink(loss, argument, size + abs(target.intercept))
-    terms = loss.derivative_enclosure(argument) * along
-    fixed = (terms * data.sample_weight).where(~worst, 0.0).sum()
-    shared = (-along * data.sample_weight).where(worst, 0.0).at_least(0.0).sum()
-    rho = regularisation(victim, data.sample_weight)
+    near = BOUNDARY * (1.0 + np.abs(argument.upper) + (size + abs(target.intercept)))
+    derivative = subdifferential(loss, argument, near)
+    worst = ~(derivative.lower == derivative.upper) & (not loss.smooth)
+    fixed = (derivative * along * weight).where(~worst, 0.0).sum()
+    ends = [(Interval.of(end) * along * weight).where(worst, 0.0) for end in (derivative.lower, derivative.upper)]
+    shared = Interval(np.maximum(*(end.lower for end in ends)), np.maximum(*(end.upper for end in ends))).sum()
+    rho = regularisation(victim, weight)
     return -(fixed + rho * penalty_slope(victim, target, v)) - shared
 
 
-def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarray:
-    if loss.smooth:
-        return np.zeros(margins.lower.shape, dtype=bool)
-    kink, near = loss.active_range[1], BOUNDARY * (1.0 + np.abs(margins.upper) + size)
-    return (margins.lower <= kink + near) & (margins.upper >= kink - near)
+def subdifferential(loss: Loss, argument: Interval, near: FloatArray) -> Interval:
+    """Enclose the subdifferential over intervals of the argument, which ``near`` widens where the loss has a kink."""
+    if not loss.smooth:
+        argument = Interval(argument.lower - near, argument.upper + near)
+    return loss.derivative_enclosure(argument)
 
 
 def normalized(v: DualVector) -> DualVector:

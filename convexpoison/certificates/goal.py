@@ -17,6 +17,7 @@ import numpy as np
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.base import LEFT_OUT, Certificate, vector
+from convexpoison.certificates.clean_gradient import GOAL_FORMULAS
 from convexpoison.certificates.file_format import classes_of
 from convexpoison.certificates.goal_check import Proof
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
@@ -92,7 +93,7 @@ class GoalCertificate(Certificate):
         self._check_value()
         if not self.victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
-        self.victim.loss.need("a certificate for a goal", "value_enclosure", "support_line", "lipschitz")
+        self.victim.loss.need("a certificate for a goal", *GOAL_FORMULAS)
         k, p = self.labels.size, self.space.n_features + (self.victim.intercept != "none")
         if self.rows.shape != (k, self.space.n_features) or not np.isin(self.labels, (-1.0, 1.0)).all():
             raise ValueError(

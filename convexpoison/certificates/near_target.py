@@ -16,14 +16,13 @@ import numpy as np
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import MARGIN, normalized, scale_of
+from convexpoison.certificates.clean_gradient import MARGIN, normalized, scale_of, subdifferential
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
     Combination,
     Slope,
     Surroundings,
-    derivative,
     settled,
 )
 from convexpoison.data.training_data import Classes, TrainingData
@@ -190,7 +189,7 @@ class NearTargetCertificate(Certificate):
             along = along + Interval(-beyond, beyond)
         slopes = along * data.y if loss.classification else along
         near = BOUNDARY * (1.0 + np.abs(scores.upper) + size + abs(self.target.intercept))
-        terms = derivative(loss, argument, near) * slopes * data.sample_weight
+        terms = subdifferential(loss, argument, near) * slopes * data.sample_weight
         # Every row takes its worst end; the width of the sum is that of rounding alone then.
         worst = terms.upper
         if not np.isfinite(worst).all():

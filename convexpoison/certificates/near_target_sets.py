@@ -116,14 +116,8 @@ class CloseTo(Surroundings):
     """All models whose loss exceeds the target's by at most ``radius`` everywhere in a space of box and one-hot hulls."""
 
     def slack(self, label: int, u: Interval) -> FloatArray:
-        """An upper bound on ``d_y(u)``; infinite for a label that the space has not."""
-        loss, space = self.victim.loss, self.space
-        if not loss.classification:
-            assert space.response is not None
-            u = u - (space.response[1] if label > 0 else -space.response[0])
-        elif label not in space.labels:
-            return np.full_like(u.upper, np.inf)
-        return loss.slack(u, self.radius)
+        """Return an upper bound on ``d_y(u)``."""
+        return slack(self.victim.loss, self.space, self.radius, label, u)
 
     def score_moves(self, data: TrainingData, scores: Interval) -> tuple[FloatArray, FloatArray]:
         inside = surely_inside(self.space, data.X)
@@ -203,6 +197,14 @@ class CloseTo(Surroundings):
         return self.space.response
 
 
+def slack(loss: Loss, space: Space, eps: float, label: int, u: Interval) -> FloatArray:
+    """Return an upper bound on ``d_y(u)`` (:mod:`convexpoison.bounds.eps_close`); infinite for a label that the space has not."""
+    if not loss.classification:
+        assert space.response is not None
+        return loss.slack(u - (space.response[1] if label > 0 else -space.response[0]), eps)
+    return loss.slack(u, eps) if label in space.labels else np.full_like(u.upper, np.inf)
+
+
 def surely_inside(space: Space, X: Any) -> np.ndarray:
     """Which rows lie in the box and the one-hot hulls of a space for certain; groups of 0 and 1 alone count."""
     return np.concatenate([_surely_inside(space, rows) for _, rows in dense_chunks(X)])
@@ -252,10 +254,3 @@ def _highest(space: Space, c: Interval) -> Interval:
         low[columns], high[columns] = 0.0, 0.0
         low[columns[0]], high[columns[0]] = top
     return Interval(low, high).sum()
-
-
-def derivative(loss: Loss, argument: Interval, near: FloatArray) -> Interval:
-    """Enclose ``phi'`` over intervals of the argument, which ``near`` widens where the loss has a kink."""
-    if not loss.smooth:
-        argument = Interval(argument.lower - near, argument.upper + near)
-    return loss.derivative_enclosure(argument)

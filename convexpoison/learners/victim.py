@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
-from convexpoison.learners.losses.registry import get_loss
+from convexpoison.learners.losses.registry import LOSSES, get_loss
 
 if TYPE_CHECKING:
     from convexpoison.data.training_data import TrainingData
@@ -97,7 +97,15 @@ class Victim:
             object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the parameters for JSON, the loss by its name."""
+        """Return the parameters for JSON, the loss by its name.
+
+        Raises
+        ------
+        ValueError
+            If that is the name of another loss, for which a reader would take it.
+        """
+        if LOSSES.get(self.loss.name, self.loss) != self.loss:
+            raise ValueError(f"{self.loss!r} has the name of another loss, {self.loss.name!r}; give it one of its own")
         names = ("C", "C_R", "intercept", "intercept_scaling")
         return {"loss": self.loss.name, **{name: getattr(self, name) for name in names}}
 

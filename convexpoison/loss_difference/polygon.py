@@ -17,13 +17,12 @@ from convexpoison.loss_difference.query import Proposal, Question
 
 
 class Polygon:
-    """Exact and global for the four losses; needs NumPy and SciPy only."""
+    """Exact and global for every loss with ``edge_maxima``; needs NumPy and SciPy only."""
 
     name = "polygon"
     capabilities = Capabilities(
-        losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
-        parts=frozenset({"box", "one_hot", "integer"}),
         formulas=("edge_maxima", "lipschitz"),
+        parts=frozenset({"box", "one_hot", "integer"}),
     )
 
     def available(self) -> bool:

@@ -19,7 +19,7 @@ from convexpoison.bounds.near_target import ball_bound, eps_close_bound
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood
 from convexpoison.certificates.near_target import NearTargetCertificate
-from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, derivative, settled
+from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, settled
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
 from convexpoison.learners.dual_vector import DualVector
@@ -359,7 +359,7 @@ def test_slack_and_derivative_against_300_bits(which, eps):
             slope = {"hinge": -1 if x <= 1 else 0, "squared_hinge": -2 * short, "logistic": -1 / (1 + mp.exp(x))}[name]
         found = float(close.slack(1, Interval.of(u)))
         assert exact <= found <= exact * (1 + mp.mpf(2e-9)) + mp.mpf(2e-14)
-        d = derivative(loss, Interval.of(u), np.array(0.0))
+        d = loss.derivative_enclosure(Interval.of(u))
         assert mp.mpf(float(d.lower)) <= slope <= mp.mpf(float(d.upper))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convexpoison.numerics.interval_matrix import Matrix
-from convexpoison.numerics.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, exp, log, product, sigmoid
+from convexpoison.numerics.intervals import _LOG2_HIGH, _LOG2_LOW, Interval, dot, entropy, exp, log, product, sigmoid
 
 numbers = st.floats(-1e60, 1e60, allow_subnormal=True)
 vectors = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8)
@@ -93,6 +93,23 @@ def test_sigmoid(x: float) -> None:
         context.prec = 400
         assert Decimal(float(found.lower)) <= 1 / (1 + (-Decimal(x)).exp()) <= Decimal(float(found.upper))
     assert float(found.upper) - float(found.lower) <= 1e-300 + 40.0 * ULP * float(found.upper)
+
+
+@given(st.floats(1e-290, 1e6))
+def test_entropy(x: float) -> None:
+    found, rough = entropy(Interval.of(x)), float(entropy(np.array(x)))
+    with localcontext() as context:
+        context.prec = 80
+        exact = -Decimal(x) * Decimal(x).ln()
+        assert Decimal(float(found.lower)) <= exact <= Decimal(float(found.upper))
+    assert float(found.upper) - float(found.lower) <= 1e-13 * (x + abs(rough))
+    assert rough == pytest.approx(float(exact), rel=1e-14, abs=1e-14)
+
+
+def test_entropy_at_the_end_of_its_range() -> None:
+    found = entropy(Interval(np.array([0.0, 0.0]), np.array([0.0, 0.5])))
+    assert found.lower[0] == found.upper[0] == entropy(np.array(0.0)) == 0.0
+    assert found.lower[1] <= 0.0 and found.upper[1] >= np.exp(-1.0)  # 1 / e at 1 / e
 
 
 def test_exponential_everywhere(rng: np.random.Generator) -> None:

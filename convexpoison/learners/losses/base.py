@@ -68,8 +68,15 @@ class Loss(Formulas, ABC):
                 f"{purpose} is not compatible with the loss {self.name!r}: it must define {', '.join(missing)}"
             )
 
+    @property
+    def largest_curvature(self) -> float:
+        """``phi''`` at ``bends_most_at``."""
+        if self.bends_most_at is None:
+            self._refuse("bends_most_at")
+        return float(self.curvature(self.bends_most_at))
+
     def curvature_range(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the smallest and the largest ``phi''`` between arguments; needs ``bends_most_at``."""
+        """Return the smallest and the largest ``phi''`` between arguments, from ``bends_most_at``."""
         if self.bends_most_at is None:
             self._refuse("bends_most_at")
         found = self.curvature([low, high, np.clip(self.bends_most_at, low, high)])

@@ -50,7 +50,8 @@ class Hinge(Loss):
         return largest_fall(u, v, 1.0)
 
     def derivative_enclosure(self, u: Interval) -> Interval:
-        return Interval(np.where(u.lower <= 1.0, -1.0, 0.0), np.where(u.upper >= 1.0, 0.0, -1.0))
+        # Written so that NaN, of a score that overflowed, has all of [-1, 0].
+        return Interval(np.where(u.lower > 1.0, 0.0, -1.0), np.where(u.upper < 1.0, -1.0, 0.0))
 
     def steepness(self, u: Interval) -> Interval:
         return 1.0 + 0.0 * u
