@@ -122,39 +122,40 @@ def test_a_smooth_subclass_is_answered_by_what_needs_no_formulas(seed: int) -> N
     assert found.value == pytest.approx(2.0 * halved.value, rel=1e-6, abs=1e-6)
 
 
-class Late(Loss):
-    """The logistic loss of the margin less 3."""
+class Sharp(Loss):
+    """A smooth hinge that does not state where it bends most."""
 
-    name = "late"
+    name = "sharp"
 
     def value(self, argument: Any) -> Any:
-        return Logistic().value(np.asarray(argument) - 3.0)
+        return SmoothHinge(0.1).value(argument)
 
     def derivative(self, argument: Any) -> Any:
-        return Logistic().derivative(np.asarray(argument) - 3.0)
+        return SmoothHinge(0.1).derivative(argument)
 
     def curvature(self, argument: Any) -> Any:
-        return Logistic().curvature(np.asarray(argument) - 3.0)
+        return SmoothHinge(0.1).curvature(argument)
 
 
-class LateAndKnown(Late):
-    bends_most_at = 3.0
+class Stated(Sharp):
+    bends_most_at = 1.0
 
 
 @pytest.mark.parametrize("solver", ["auto", "highs"])
 def test_no_bound_rests_on_a_curvature_that_a_loss_does_not_state(solver: str) -> None:
-    """With the largest curvature taken at 0 an upper bound would be too small."""
-    models = [cp.LinearModel([6.0, 1.0]), cp.LinearModel([-2.0, 3.0])]
+    """Of these models the upper bound is 10 with the largest curvature taken to be at 0, and the maximum 16.22."""
+    models = [cp.LinearModel([122.0, -75.0], 3.0), cp.LinearModel([144.0, -104.0])]
     space = cp.Space.box(-1.0, 1.0, 2)
     with pytest.raises(ValueError, match="must define bends_most_at"):
-        cp.max_loss_difference(*models, space, loss=Late(), solver=solver)
-    with pytest.raises(ValueError, match="'late' does not define bends_most_at"):
-        _ = Late().largest_curvature
-    found = cp.max_loss_difference(*models, space, loss=LateAndKnown(), solver=solver)
-    grid = np.linspace(-1.0, 1.0, 101)
+        cp.max_loss_difference(*models, space, loss=Sharp(), solver=solver)
+    with pytest.raises(ValueError, match="'sharp' does not define bends_most_at"):
+        _ = Sharp().largest_curvature
+    found = cp.max_loss_difference(*models, space, loss=Stated(), solver=solver)
+    grid = np.linspace(-1.0, 1.0, 201)
     X = np.array(np.meshgrid(grid, grid)).reshape(2, -1).T
-    values = [Late().value(y * (X @ models[0].coef)) - Late().value(y * (X @ models[1].coef)) for y in (-1.0, 1.0)]
-    assert found.certified and np.max(values) <= found.upper <= found.value + 1e-6
+    scores = [model.decision_function(X) for model in models]
+    highest = max(float((Sharp().value(y * scores[0]) - Sharp().value(y * scores[1])).max()) for y in (-1.0, 1.0))
+    assert found.certified and 16.0 < highest <= found.upper <= found.value + 1e-6
 
 
 @given(seed=seeds)
