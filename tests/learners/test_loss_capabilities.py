@@ -81,6 +81,12 @@ class Own(Logistic):
         return super().slack(u, 0.5 * eps)
 
 
+class Plain(Logistic):
+    """The logistic loss without two of its formulas."""
+
+    name, perspective, slack = "plain", Formulas.perspective, Formulas.slack
+
+
 class Heir(Own):
     pass
 
@@ -120,6 +126,19 @@ def test_a_smooth_subclass_is_answered_by_what_needs_no_formulas(seed: int) -> N
     assert found.solver == "highs"
     halved = cp.max_loss_difference(*models, space, loss="logistic")
     assert found.value == pytest.approx(2.0 * halved.value, rel=1e-6, abs=1e-6)
+
+
+def test_the_tight_bound_does_without_tangents_and_close_models_need_the_slack() -> None:
+    data = (np.array([[0.5, 0.1], [-0.5, 0.3], [0.2, -0.9]]), np.array([1, -1, 1]))
+    space, target = cp.Space.box(-1.0, 1.0, 2), cp.LinearModel([-1.0, 0.2])
+    bounds = [
+        cp.lower_bound(target, data, victim=cp.Victim(loss, C=1.0), space=space) for loss in (Plain(), Logistic())
+    ]
+    assert bounds[0].certificate is not None and float(bounds[0]) == pytest.approx(float(bounds[1]), rel=1e-5)
+    with pytest.raises(ValueError, match=r"a bound for eps-close models is not compatible .* must define slack$"):
+        cp.lower_bound(target, data, victim=cp.Victim(Plain(), C=1.0), space=space, eps=0.1)
+    with pytest.raises(ValueError, match=r"a program of tangents is not compatible .* must define perspective$"):
+        cp.attack(target, data, victim=cp.Victim(Plain(), C=1.0), space=space, method="optimal")
 
 
 class Sharp(Loss):
