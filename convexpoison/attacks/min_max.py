@@ -257,7 +257,7 @@ def _regions(problem: Problem, budget: Budget, decoy: Any, quantile: float) -> l
     margins = problem.data.y * model.decision_function(problem.data.X)
     for y in problem.space.labels:
         least = float(np.quantile(margins[problem.data.y == y], quantile))
-        least = least if problem.victim.loss.smooth else min(least, 1.0)
+        least = least if problem.victim.loss.smooth else min(least, problem.victim.loss.active_range[1])
         regions.append(problem.space.with_labels([y]).with_slab(y * model.coef, lower=least - y * model.intercept))
     return regions
 

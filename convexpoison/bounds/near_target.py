@@ -86,8 +86,9 @@ def eps_close_bound(problem: Problem, eps: float, *, time_limit_s: float | None 
     Raises
     ------
     ValueError
-        eps negative or not finite; a space with other parts or without bounds.
+        eps negative or not finite; a space with other parts or without bounds; a loss without ``slack``.
     """
+    problem.victim.loss.need("a bound for eps-close models", "slack")
     _check(problem, "eps", eps)
     others = problem.space.parts - {"box", "one_hot"}
     if others:

@@ -25,6 +25,7 @@ from convexpoison.bounds.uncertainty_set import Neighbourhood, second_derivative
 from convexpoison.geometry.support_function import Price
 from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.subdifferential import Subdifferential
+from convexpoison.numerics.intervals import Interval
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
@@ -64,7 +65,8 @@ class RobustProgram(TightProgram):
         low, high = ends[0] - allowance, ends[1] + allowance
         if loss.smooth:
             return loss.derivative(low), loss.derivative(high)
-        return np.where(low <= 1.0, -1.0, 0.0), np.where(high >= 1.0, 0.0, -1.0)
+        slopes = loss.derivative_enclosure(Interval(low, high))
+        return slopes.lower, slopes.upper
 
     def program(self, slices: list[Slice], moves: tuple[DualVector, ...] = ()) -> LinearProgram:
         """As in the base class; further columns mix the moves, in rho J Delta (shares of 1) and kappa J Delta (of the mass)."""

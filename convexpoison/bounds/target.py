@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.bounds.theorem2 import certified_bound, theorem_2_bound
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.bounds.tight_program import TightBound
+from convexpoison.bounds.tight_program import TIGHT_FORMULAS, TightBound
 from convexpoison.certificates.clean_gradient import has_proofs
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.problem import Problem
@@ -16,7 +16,7 @@ from convexpoison.problem import Problem
 def has_tight_bound(problem: Problem) -> bool:
     """Return whether the tight bound exists: no constraints of the user's own, and a loss with the formulas for it."""
     loss = problem.victim.loss
-    return problem.space.constraints is None and has_proofs(loss) and not loss.missing("support_peak")
+    return problem.space.constraints is None and has_proofs(loss) and not loss.missing(*TIGHT_FORMULAS)
 
 
 def tight_target_bound(problem: Problem, time_limit_s: float | None = None) -> Bound:

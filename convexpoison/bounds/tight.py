@@ -130,7 +130,8 @@ def _head_start(problem: TightProgram, solver: str, time_limit_s: float | None) 
     """What tangents find, for smooth losses; its fractional attack counts only if it is one."""
     space = problem.space
     bounded = np.isfinite(space.lower).all() and np.isfinite(space.upper).all()
-    if not problem.victim.loss.smooth or solver not in ("auto", "highs") or space.balls or not bounded:
+    tangents = problem.victim.loss.smooth and not problem.victim.loss.missing("perspective")
+    if not tangents or solver not in ("auto", "highs") or space.balls or not bounded:
         return TightBound(0.0, np.inf, None)
     return perspective_bound(problem, time_limit_s=time_limit_s)
 

@@ -89,6 +89,7 @@ class Relaxation:
 
     def __init__(self, problem: Problem, kinds: list[Kind], inside: Rows | None = None) -> None:
         space, target, victim = problem.space, problem.target, problem.victim
+        victim.loss.need("a program of tangents", "perspective")
         self._problem, self._curve = problem, victim.loss.perspective
         self.d, self.k = space.n_features, len(kinds)
         self.w = target.coef

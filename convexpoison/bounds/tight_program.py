@@ -30,6 +30,8 @@ from convexpoison.spaces.space import Space
 _NO_MASS = 1e-9
 RELATIVE_GAP = 1e-6
 """Bound and mass that agree to this are the same."""
+TIGHT_FORMULAS = ("support_peak", "bends_most_at")
+"""The formulas of a loss that the tight bound rests on, beside those of certificates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class TightProgram:
     problem: Problem
 
     def __post_init__(self) -> None:
-        need_proofs(self.victim.loss, "the least mass of an attack", "support_peak")
+        need_proofs(self.victim.loss, "the least mass of an attack", *TIGHT_FORMULAS)
 
     @property
     def victim(self) -> Victim:

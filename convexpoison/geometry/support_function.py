@@ -203,7 +203,7 @@ class _Rounding:
         if not loss.smooth:
             return active
         steep = float(np.abs(loss.derivative([argument.min(), argument.max()])).max())
-        bend = float(loss.curvature(loss.bends_most_at))
+        bend = loss.largest_curvature
         value = loss.support_peak(product, argument).value
         value += (steep + 1.0) * self.product + bend * self.argument * (self.reach + self.product)
         # Points with loss that all pull backwards, however little, are no dearer than those without.

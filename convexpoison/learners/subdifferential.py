@@ -55,18 +55,18 @@ class Subdifferential:
         argument = loss.argument(target.decision_function(data.X), data.y)
         absolute = data.rows.absolute()
         size = 1.0 + np.abs(argument) + (absolute.dot(np.abs(target.coef)) + abs(target.intercept))
-        at_kink = np.zeros(data.n_samples, dtype=bool)
+        at_kink, kink = np.zeros(data.n_samples, dtype=bool), loss.active_range[1]
         if not loss.smooth:
-            at_kink = np.abs(argument - 1.0) <= BOUNDARY * size
+            at_kink = np.abs(argument - kink) <= BOUNDARY * size
         slope = data.sample_weight * loss.slope(data.y)
         weight = np.where(at_kink, 0.0, slope * loss.derivative(argument))
         penalty_w, penalty_b = victim.penalty_gradient(target)
         rho = victim.rho(data.n_rows)
-        pull = -slope[at_kink]
+        pull = slope[at_kink] * loss.derivative(np.full(np.count_nonzero(at_kink), kink))
         free = float(victim.intercept != "none")
         g = DualVector(data.rows.transposed_dot(weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
-        # All losses bend most at 0, so this is the most that an error in the argument can do to the derivative.
-        bend = float(loss.curvature(loss.bends_most_at))
+        # The most that an error in the argument can do to the derivative; no bound rests on a loss that does not state it.
+        bend = 0.0 if loss.missing("bends_most_at") else loss.largest_curvature
         moved = _EPS * (data.n_features + 8) * bend * np.abs(slope) * size
         moved += _EPS * (data.n_samples + 8) * np.abs(weight)
         rounding = _EPS * (data.n_samples + 8) * rho

@@ -8,6 +8,9 @@ from typing import Protocol
 from convexpoison.learners.losses import LOSSES, Hinge, Loss
 from convexpoison.loss_difference.query import Proposal, Question
 
+SANDWICH = ("bends_most_at",)
+"""The formulas that a smooth loss must define for solvers of programs (:mod:`convexpoison.loss_difference.sandwich`)."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -16,7 +19,7 @@ class Capabilities:
     Attributes
     ----------
     formulas : names of formulas that a loss must define, or None
-        None: every loss that is continuously differentiable, and the hinge.
+        None: the hinge, and every continuously differentiable loss that defines ``bends_most_at``.
     parts : parts of a :class:`~convexpoison.spaces.space.Space` that it understands
     automatic : whether ``solver="auto"`` may choose it
     licensed : whether it needs a licence of its maker
@@ -36,12 +39,16 @@ class Capabilities:
 
     def takes(self, loss: Loss) -> bool:
         """Return whether the backend can answer for this loss over some space."""
-        return (loss.smooth or loss == Hinge()) if self.formulas is None else not loss.missing(*self.formulas)
+        if self.formulas is None:
+            return loss == Hinge() or (loss.smooth and not loss.missing(*SANDWICH))
+        return not loss.missing(*self.formulas)
 
     def missing(self, question: Question) -> list[str]:
-        """What the question has that the backend cannot take, in words; empty if it can answer."""
+        """Return the parts of the question that the backend cannot take, in words; empty if it can answer."""
         loss = question.loss
-        lacks = [] if self.takes(loss) else [f"{loss.name} loss"]
+        undefined = loss.missing(*(SANDWICH if self.formulas is None else self.formulas))
+        defines = f" (it must define {', '.join(undefined)})" if loss.smooth and undefined else ""
+        lacks = [] if self.takes(loss) else [f"{loss.name} loss{defines}"]
         return lacks + [f"{part} spaces" for part in sorted(question.space.parts - self.parts)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convexpoison.loss_difference.backend import Backend
+from convexpoison.loss_difference.backend import SANDWICH, Backend
 from convexpoison.loss_difference.linear_backend import LinearBackend
 from convexpoison.loss_difference.polygon import BACKEND
 from convexpoison.loss_difference.query import Question
@@ -51,6 +51,8 @@ def choose(question: Question, solver: str = "auto") -> Backend:
         able = candidate.capabilities
         if able.automatic and not able.missing(question) and candidate.available():
             return candidate
+    if question.loss.smooth:
+        question.loss.need("max_loss_difference", *SANDWICH)
     raise ValueError(
         f"no installed solver takes {question.loss.name} loss over a space of {', '.join(sorted(question.space.parts))}; "
         f"capable: {_capable(question)}"

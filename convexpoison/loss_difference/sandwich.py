@@ -259,19 +259,9 @@ def _pieces(
     above, below = loss.value(u), loss.value(v)
     first, second = loss.derivative(u[1]) * p, loss.derivative(v[1]) * q
     growth = np.abs(first - second)
-    bend = _curvatures(loss, u)[1] * p**2 - _curvatures(loss, v)[0] * q**2
+    (_, most), (least, _) = (loss.curvature_range(np.minimum(a[0], a[2]), np.maximum(a[0], a[2])) for a in (u, v))
+    bend = most * p**2 - least * q**2
     # With h in [0, 1/2] from the middle, growth * h + bend / 2 * h^2 is largest at the end or, bent down, before it.
     h = np.where(bend < 0.0, np.minimum(0.5, growth / np.where(bend < 0.0, -bend, 1.0)), 0.5)
     rounding = 8.0 * _EPS * (above[1] + below[1] + np.abs(first) + np.abs(second) + np.abs(u[1] * p) + np.abs(v[1] * q))
     return above[1] - below[1] + growth * h + 0.5 * bend * h**2 + rounding, above - below
-
-
-def _curvatures(loss: Loss, argument: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Smallest and largest second derivative between the first and the last row of arguments.
-
-    A loss bends the less the farther from its ``bends_most_at``: the ends, and the place nearest to that, tell the range.
-    """
-    ends = argument[[0, 2]]
-    nearest = np.clip(loss.bends_most_at, ends.min(axis=0), ends.max(axis=0))
-    found = loss.curvature(np.vstack([ends, nearest]))
-    return found.min(axis=0), found.max(axis=0)

@@ -1,22 +1,14 @@
-"""Every formula that a loss defines, against brute force; enclosures hold the exact values; no loss has those of another."""
+"""Every formula that a loss defines, against brute force; enclosures hold the exact values."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import convexpoison as cp
-from convexpoison.certificates.clean_gradient import dual_objective, has_proofs
-from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.dual_vector import DualVector
-from convexpoison.learners.losses import LOSSES, Hinge, Logistic, Loss, RoundedHinge, Squared, SquaredHinge
+from convexpoison.learners.losses import LOSSES, Hinge, Loss, RoundedHinge
 from convexpoison.learners.losses.edges import Edges
-from convexpoison.learners.losses.formulas import FORMULAS, Formulas
-from convexpoison.loss_difference.backends import backend
 from convexpoison.numerics.intervals import Interval
 
 
@@ -265,163 +257,3 @@ def test_steepening(loss: Loss, u: float, eps: float) -> None:
     assert after <= (1.0 - share.lower) * before + share.upper + 1e-12
     assert share.upper - share.lower <= 1e-14
     assert -np.expm1(-eps) == pytest.approx(float(share.upper), abs=1e-14)
-
-
-# -------------------------------------------------------------------- whose formulas
-
-
-def test_which_loss_defines_what() -> None:
-    """A formula that gets lost would only be noticed as a weaker bound."""
-    optional = {"perspective_range", "active_range", "difference_height", "difference_lines", "rounded", "steepening"}
-    goals = {"value_enclosure", "support_line"}
-    assert {loss: set(LOSSES[loss].missing(*FORMULAS)) - optional for loss in LOSSES} == {
-        "hinge": {"perspective"}, "squared_hinge": set(), "logistic": set(), "squared": goals,
-    }  # fmt: skip
-    assert set(RoundedHinge().missing(*FORMULAS)) == set(FORMULAS)
-
-
-def test_a_missing_formula_says_so() -> None:
-    with pytest.raises(ValueError, match="'rounded_hinge' does not define slack"):
-        RoundedHinge().slack(Interval.of(0.0), 0.1)
-    with pytest.raises(
-        ValueError, match=r"tea is not compatible with the loss 'squared': it must define support_line$"
-    ):
-        Squared().need("tea", "slack", "support_line")
-
-
-class Steeper(Hinge):
-    """Another function than the hinge, by inheritance."""
-
-    def value(self, argument: Any) -> Any:
-        return 3.0 * super().value(argument)
-
-    def derivative(self, argument: Any) -> Any:
-        return 3.0 * super().derivative(argument)
-
-
-class Doubled:
-    def curvature(self, argument: Any) -> Any:
-        return 2.0 * super().curvature(argument)  # type: ignore[misc]
-
-
-class Mixed(Doubled, SquaredHinge):
-    """A part of the contract comes from elsewhere."""
-
-
-class Renamed(Logistic):
-    name = "renamed"
-
-
-class Own(Logistic):
-    """Another function, twice the logistic loss, with one formula of its own."""
-
-    name = "own"
-
-    def value(self, argument: Any) -> Any:
-        return 2.0 * super().value(argument)
-
-    def derivative(self, argument: Any) -> Any:
-        return 2.0 * super().derivative(argument)
-
-    def curvature(self, argument: Any) -> Any:
-        return 2.0 * super().curvature(argument)
-
-    def slack(self, u: Interval, eps: float) -> np.ndarray:
-        return super().slack(u, 0.5 * eps)
-
-
-class Heir(Own):
-    pass
-
-
-def test_a_subclass_that_redefines_the_function_loses_the_formulas() -> None:
-    for loss in (Steeper(), Mixed()):
-        assert set(loss.missing(*FORMULAS)) == set(FORMULAS)
-        assert loss.active_range == Formulas.active_range and loss.name == type(loss).__name__
-    for loss in (Own(), Heir()):
-        assert set(FORMULAS) - set(loss.missing(*FORMULAS)) == {"slack"} and loss.name == "own"
-    assert Renamed().missing(*FORMULAS) == Logistic().missing(*FORMULAS)
-    assert Hinge().missing("edge_maxima") == []
-
-
-def test_such_a_subclass_is_never_certified_with_the_formulas_of_its_base() -> None:
-    victim, space = cp.Victim(Steeper(), C=1.0, intercept="none"), cp.Space.box(-1.0, 1.0, 2)
-    data = (np.array([[0.5, 0.1], [-0.5, 0.3], [0.2, -0.9]]), np.array([1, -1, 1]))
-    models = [cp.LinearModel([1.0, 0.3]), cp.LinearModel([-0.4, 0.2])]
-    assert not has_proofs(victim.loss)
-    with pytest.raises(ValueError, match="not compatible with the loss 'Steeper'"):
-        cp.lower_bound(models[0], data, victim=victim, space=space, delta=0.1)
-    with pytest.raises(ValueError, match="'Steeper' has kinks"):
-        cp.lower_bound(models[0], data, victim=victim, space=space)
-    with pytest.raises(ValueError, match="takes Steeper loss"):
-        cp.max_loss_difference(*models, space, loss=victim.loss)
-    for name in ("polygon", "highs"):
-        assert not backend(name).capabilities.takes(victim.loss)
-
-
-@settings(max_examples=20)
-@given(seed=seeds)
-def test_a_smooth_subclass_is_answered_by_what_needs_no_formulas(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    models = [cp.LinearModel(rng.normal(size=2), float(rng.normal())) for _ in range(2)]
-    space = cp.Space.box(-1.0, 1.0, 2)
-    found = cp.max_loss_difference(*models, space, loss=Own())
-    assert found.solver == "highs"
-    halved = cp.max_loss_difference(*models, space, loss="logistic")
-    assert found.value == pytest.approx(2.0 * halved.value, rel=1e-6, abs=1e-6)
-
-
-class TwiceTheHinge(Loss):
-    """A kink at which the derivative jumps by 2."""
-
-    name, smooth, active_range = "twice_the_hinge", False, (-np.inf, 1.0)
-
-    def value(self, argument: Any) -> Any:
-        return 2.0 * Hinge().value(argument)
-
-    def derivative(self, argument: Any) -> Any:
-        return 2.0 * Hinge().derivative(argument)
-
-    def curvature(self, argument: Any) -> Any:
-        return np.zeros_like(argument, dtype=np.float64)
-
-    def derivative_enclosure(self, u: Interval) -> Interval:
-        return 2.0 * Hinge().derivative_enclosure(u)
-
-    def steepness(self, u: Interval) -> Interval:
-        return 2.0 * Hinge().steepness(u)
-
-    def decay_rate(self, u: Interval) -> Interval:
-        return Hinge().decay_rate(u)
-
-    def stationary_point(self, A: float, B: float) -> float:
-        return 1.0
-
-
-@given(seed=seeds)
-def test_rows_on_a_kink_count_with_all_of_its_subdifferential(seed: int) -> None:
-    """Of any loss, not only with the jump of the hinge."""
-    rng = np.random.default_rng(seed)
-    X, y = rng.integers(-2, 3, size=(6, 2)).astype(float), rng.permutation([-1, -1, -1, 1, 1, 1])
-    data, target = TrainingData.from_user((X, y)), cp.LinearModel([1.0, 0.0])
-    v = DualVector(rng.normal(size=2), 0.0)
-    for loss in (Hinge(), TwiceTheHinge()):
-        found = dual_objective(cp.Victim(loss, C=1.0, intercept="none"), data, target, v)
-        u = y * X[:, 0]
-        ends = np.array([loss.derivative(u - 1e-6), loss.derivative(u + 1e-6)])
-        exact = float(-(ends * y * (X @ v.w)).max(axis=0).sum() - target.coef @ v.w)
-        assert found.lower <= exact <= found.upper + 1e-12
-        assert found.upper - found.lower <= 1e-12
-
-
-def test_a_file_mentions_no_loss_by_the_name_of_another() -> None:
-    class Impostor(Logistic):
-        name = "hinge"
-
-    data = (np.array([[0.5, 0.1], [-0.5, 0.3], [0.2, -0.9]]), np.array([1, -1, 1]))
-    bound = cp.lower_bound(
-        cp.LinearModel([-1.0, 0.2]), data, victim=cp.Victim(Impostor(), C=1.0), space=cp.Space.box(-1.0, 1.0, 2)
-    )
-    assert bound.certificate is not None
-    with pytest.raises(ValueError, match="has the name of another loss"):
-        bound.certificate.to_arrays()

@@ -10,8 +10,8 @@ The contract, written once (every other module relies on it):
 - ``derivative`` at a kink is the value on the side where the loss is active (hinge at ``u = 1``: -1); ``curvature``
   is the (generalised) second derivative.
 
-All functions act elementwise on arrays of any shape and return float64 arrays of that shape. What a loss may define besides is
-in :mod:`convexpoison.learners.losses.formulas`.
+All functions act elementwise on arrays of any shape and return float64 arrays of that shape. The optional formulas are those of
+:mod:`convexpoison.learners.losses.formulas`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.losses.formulas import FORMULAS, Formulas
 
-_CONTRACT = ("classification", "smooth", "argument", "slope", "value", "derivative", "curvature")
+_CONTRACT = ("classification", "smooth", "n_scores", "argument", "slope", "value", "derivative", "curvature")
 
 
 class Loss(Formulas, ABC):
@@ -39,8 +39,6 @@ class Loss(Formulas, ABC):
     classification: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     """Continuously differentiable, so that Newton's method applies."""
-    bends_most_at: float = 0.0
-    """An argument at which the curvature is largest; it never rises on the way from there, on either side."""
     n_scores: ClassVar[int] = 1
     """Number of scores of a row that the loss depends on. The geometry of two models (hulls, edges, sandwich) is that of the
     plane, and asks for 1."""
@@ -69,6 +67,20 @@ class Loss(Formulas, ABC):
             raise ValueError(
                 f"{purpose} is not compatible with the loss {self.name!r}: it must define {', '.join(missing)}"
             )
+
+    @property
+    def largest_curvature(self) -> float:
+        """``phi''`` at ``bends_most_at``."""
+        if self.bends_most_at is None:
+            self._refuse("bends_most_at")
+        return float(self.curvature(self.bends_most_at))
+
+    def curvature_range(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the smallest and the largest ``phi''`` between arguments, from ``bends_most_at``."""
+        if self.bends_most_at is None:
+            self._refuse("bends_most_at")
+        found = self.curvature([low, high, np.clip(self.bends_most_at, low, high)])
+        return found.min(axis=0), found.max(axis=0)
 
     def argument(self, scores: ArrayLike, y: ArrayLike) -> FloatArray:
         """Return the margin ``y * score`` (classification) or the residual ``score - y`` (regression)."""

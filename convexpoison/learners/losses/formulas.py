@@ -1,9 +1,9 @@
-"""The formulas that a loss may define beyond its values: what each is for, and what it has to satisfy.
+"""The optional formulas of a loss, by purpose, each with the conditions that it has to satisfy.
 
 ``phi`` is the loss, ``u`` its argument (:mod:`convexpoison.learners.losses.base`). A method whose default raises is
-optional; the code that needs it declares so by name (:meth:`~convexpoison.learners.losses.base.Loss.need`). Methods that take
-an :class:`~convexpoison.numerics.intervals.Interval` are what certificates rest on: their result holds every exact value
-over the interval.
+optional; the code that needs it declares so by name (:meth:`~convexpoison.learners.losses.base.Loss.need`). Certificates rest
+on the methods that take an :class:`~convexpoison.numerics.intervals.Interval`: their result encloses every exact value over
+the interval.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ class Formulas:
 
     name: ClassVar[str]
 
-    # ---------------------------------------------------------------- the polygon and goals
+    # ---------------------------------------------------------------- loss differences and goals
+
+    bends_most_at: float | None = None
+    """An argument at which the curvature is largest; the curvature never rises with the distance from it, on either side."""
 
     def lipschitz(self, reach: float) -> float:
-        """Return an upper bound on ``|phi'|`` where ``1 + |u| <= reach``; ``inf`` asks for all arguments."""
+        """Return an upper bound on ``|phi'|`` where ``1 + |u| <= reach``; everywhere if that is ``inf``."""
         self._refuse("lipschitz")
 
     def edge_maxima(self, edges: Edges, vertex: FloatArray, floor: float) -> Places:
@@ -81,13 +84,13 @@ class Formulas:
         self._refuse("decay_rate")
 
     def stationary_point(self, A: float, B: float) -> float:
-        """Return roughly the stationary point of ``q(u) (A + B u)`` for ``B != 0``; any number keeps a bound valid."""
+        """Return an approximation of the stationary point of ``q(u) (A + B u)``, ``B != 0``; any number keeps a bound valid."""
         self._refuse("stationary_point")
 
     # ---------------------------------------------------------------- goals
 
     def value_enclosure(self, u: Interval) -> Interval:
-        """Return an enclosure of ``phi`` of a loss that falls with the margin."""
+        """Return an enclosure of ``phi``, for losses that do not increase with the margin."""
         self._refuse("value_enclosure")
 
     def support_line(self, slope: Number) -> Number:
@@ -98,25 +101,25 @@ class Formulas:
         self._refuse("support_line")
 
     def difference_height(self, p: float, q: float) -> Interval | None:
-        """Return an a with ``phi(u) - phi(u') <= max(0, a - p u + q u')`` for **all** u and u'; None: none is known."""
+        """Return an a with ``phi(u) - phi(u') <= max(0, a - p u + q u')`` for **all** u and u', or None."""
         return None
 
     def difference_lines(self, shares: FloatArray) -> list[tuple[float, float]]:
-        """Return pairs ``(p, q)`` for which :meth:`difference_height` knows an a; ``shares`` in [0, 1] may be used as q."""
+        """Return pairs ``(p, q)`` for which :meth:`difference_height` is not None; ``shares`` in [0, 1] may be used as q."""
         return []
 
     def rounded(self, width: float) -> Loss:
-        """Return a smooth loss that is nowhere above this one, its kink rounded off over this width of the argument."""
+        """Return a smooth loss that is nowhere above this one, with the kink smoothed over this width of the argument."""
         self._refuse("rounded")
 
     # ---------------------------------------------------------------- sets of models around a target
 
     def slack(self, u: Interval, eps: float) -> FloatArray:
-        """Return an upper bound on ``u - phi^-1(phi(u) + eps)``, by how much the argument may fall until phi has risen by eps."""
+        """Return an upper bound on ``u - phi^-1(phi(u) + eps)``: the fall of the argument at which phi has risen by eps."""
         self._refuse("slack")
 
     def steepening(self, eps: float) -> Interval | None:
-        """Return e with ``|phi'(u - slack)| <= (1 - e) |phi'(u)| + e`` for all u; None: the slack has to do."""
+        """Return e with ``|phi'(u - slack)| <= (1 - e) |phi'(u)| + e`` for all u, or None."""
         return None
 
     def _refuse(self, formula: str) -> NoReturn:

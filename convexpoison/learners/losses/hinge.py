@@ -17,6 +17,8 @@ class Hinge(Loss):
 
     name = "hinge"
     smooth = False
+    bends_most_at = 0.0
+    """It is straight everywhere but at the kink, and rows there are counted apart."""
     active_range = (-np.inf, 1.0)
 
     def value(self, argument: ArrayLike) -> FloatArray:

@@ -21,6 +21,7 @@ class Logistic(Loss):
     """``log(1 + exp(-u))``: ``LogisticRegression``."""
 
     name = "logistic"
+    bends_most_at = 0.0
     perspective_range = (1e-12, 1.0 - 1e-12)
     """0 and 1 are no values of ``-phi'``, and f has no tangent there."""
 

@@ -28,7 +28,11 @@ class RoundedHinge(Loss):
     def __init__(self, width: float = 0.05, *, below: bool = False) -> None:
         self.width, self.below = width, below
         self._beyond = 0.0 if below else 0.5 * width
-        self.bends_most_at = 1.0 - (0.5 * width - self._beyond)
+
+    @property
+    def bends_most_at(self) -> float:  # type: ignore[override]
+        """The middle of the parabola."""
+        return 1.0 - (0.5 * self.width - self._beyond)
 
     def value(self, argument: ArrayLike) -> FloatArray:
         short = 1.0 - np.asarray(argument, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The squared loss, and what the squared hinge shares with it where it is active."""
+"""The squared loss, with the formulas that it shares with the active part of the squared hinge."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Squared(Loss):
 
     name = "squared"
     classification = False
+    bends_most_at = 0.0
     active_range = (0.0, np.inf)
 
     def value(self, argument: ArrayLike) -> FloatArray:

@@ -16,6 +16,7 @@ class SquaredHinge(Loss):
     """``max(0, 1 - u)**2``: scikit-learn's default for ``LinearSVC``."""
 
     name = "squared_hinge"
+    bends_most_at = 0.0
     active_range = (-np.inf, 1.0)
 
     def value(self, argument: ArrayLike) -> FloatArray:
