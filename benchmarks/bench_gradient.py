@@ -32,11 +32,11 @@ from convexpoison.attacks.base import Budget
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
 from convexpoison.attacks.influence import influence
-from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import Block
 from convexpoison.poison import Poison
 from convexpoison.problem import Problem
+from convexpoison.targets.rows import appended
 from convexpoison.threats import AddRows
 
 RESULTS = Path(__file__).parent / "results"
@@ -237,8 +237,7 @@ def effect(mnist: cp.datasets.Dataset, loss: str, n_points: int, n_splits: int) 
 
 
 def test_error(task: tuple[Problem, Budget], test: TrainingData, poison: Poison) -> float:
-    copies = zip(poison.labels.tolist(), poison.points, poison.counts.tolist(), strict=True)
-    model = task[0].victim.trainer(poisoned(task[0].data, tuple(Copies(*one) for one in copies))).model
+    model = task[0].victim.trainer(appended(task[0].data, poison.points, poison.labels, poison.counts)).model
     return float(np.mean((model.decision_function(test.X) > 0) != (test.y > 0)))
 
 

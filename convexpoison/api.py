@@ -294,7 +294,7 @@ def _result(scenario: Scenario, outcome: Outcome, poison: Poison, budget: Budget
         stop_reason=run.reason or poison.status,
         history={name: np.array(values, dtype=np.float64) for name, values in run.history.items()},
         guarantee=guarantee(problem.victim, problem.data, problem.target, outcome.clean, problem.space, limit),
-        reproduction=outcome.reproduction,
+        reproduction=outcome.kkt,
         gap=outcome.gap,
         original_points=original,
         note="; ".join(filter(None, (poison.note, note))),

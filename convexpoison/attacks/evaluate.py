@@ -16,9 +16,8 @@ from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
-from convexpoison.poison import Poison, Status
+from convexpoison.poison import KKTCheck, Poison, Status
 from convexpoison.problem import Problem
-from convexpoison.results.attack_result import Reproduction
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
 _WITNESSES = 256
@@ -33,7 +32,7 @@ class Run:
 
     ``models`` keeps some of the models with their ``F`` on the clean rows. ``best`` is the number of points after which the
     model was closest to the target. ``reason`` is why it ended: "close", "goal", "budget", "time limit", "interrupted",
-    "unattainable"; for points that were given (:func:`replay`), what the giver says.
+    "unattainable"; for points of an attack without a trace, its own status.
     """
 
     points: list[FloatArray] = field(default_factory=list)
@@ -64,7 +63,7 @@ class Outcome:
     bound: Bound
     induced_bound: Bound
     seconds: float
-    reproduction: Reproduction | None = None
+    kkt: KKTCheck | None = None
 
 
 class Recorder:
@@ -183,13 +182,13 @@ def evaluate(problem: Problem, poison: Poison, budget: Budget) -> Outcome:
             _towards_target(problem, poison, budget) if problem.has_target else _towards_goal(problem, poison, budget)
         )
         recorder.run.reason = recorder.run.reason or poison.status
-    return replace(recorder.finish(poison.bound), reproduction=poison.kkt)
+    return replace(recorder.finish(poison.bound), kkt=poison.kkt)
 
 
 def _towards_target(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     recorder = Recorder(problem, budget)
     recorder.record()
-    for x, y, count in _edits(poison):
+    for x, y, count in poison.edits:
         recorder.add(x, y, count)
         recorder.record()
     return recorder
@@ -201,7 +200,7 @@ def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     small = len(poison.counts) * problem.data.n_features <= _NUMBERS_KEPT
     models = [(trainer.model, trainer.clean_loss())]
     reached = goal is not None and goal(trainer.model)
-    for x, y, count in [] if reached else _edits(poison):
+    for x, y, count in [] if reached else poison.edits:
         trainer.add(x, y, count)
         used += 1
         if small:
@@ -216,15 +215,11 @@ def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     else:
         recorder = Recorder(towards, budget, trainer)
         recorder.record_model(*models[0])
-        for edit, found in zip(_edits(first), models[1:], strict=True):
+        for edit, found in zip(first.edits, models[1:], strict=True):
             recorder.note(*edit)
             recorder.record_model(*found)
     recorder.run.reason = "goal" if reached else None
     return recorder
-
-
-def _edits(poison: Poison) -> list[tuple[FloatArray, float, int]]:
-    return list(zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True))
 
 
 def _check(poison: Poison, problem: Problem, budget: Budget) -> None:

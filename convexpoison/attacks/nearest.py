@@ -79,7 +79,7 @@ class NearestModel:
         )
 
 
-def run(problem: Problem, budget: Budget) -> Poison:
+def nearest(problem: Problem, budget: Budget) -> Poison:
     """Return the points of :func:`nearest_model`, or of :func:`close_attack` if the budget has an eps."""
     if budget.eps is None:
         found = nearest_model(problem, budget.n_points)
@@ -227,7 +227,7 @@ def _check_space(problem: Problem) -> None:
 def _induced(problem: Problem, attack: Attack, residual: float, start: float) -> NearestModel:
     points, labels, counts = attack
     victim = problem.victim
-    trainer = victim.trainer(problem.data)
+    trainer = problem.trainer()
     for point, label, count in zip(points, labels, counts, strict=True):
         trainer.add(point, float(label), int(count))
     model = trainer.model

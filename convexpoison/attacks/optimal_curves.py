@@ -21,9 +21,10 @@ import numpy as np
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.kkt_check import Copies, far_point, residual
+from convexpoison.attacks.kkt_check import far_point, residual
 from convexpoison.bounds.tight_perspective import Kind, Relaxation, Totals, kinds_of
 from convexpoison.bounds.tight_program import TightBound
+from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import homogeneous_rows
@@ -63,7 +64,7 @@ class Group:
 class Found:
     """Points, the norm of what they leave of stationarity, and whether that counts as nothing."""
 
-    poison: tuple[Copies, ...]
+    poison: Poison
     residual: float
     exact: bool
 
@@ -167,7 +168,7 @@ class _Newton:
         self.inside = homogeneous_rows(problem.space)
         g = problem.subdifferential.g
         self.tolerance = _CLOSED * (1.0 + float(np.hypot(np.linalg.norm(g.w), g.b)))
-        self.best = Found((), np.inf, False)
+        self.best = Found(Poison.of((), problem.space.n_features), np.inf, False)
 
     @property
     def done(self) -> bool:
@@ -206,7 +207,8 @@ class _Newton:
         )
 
     def _keep(self, groups: tuple[Group, ...], points: tuple[FloatArray, ...]) -> None:
-        poison = tuple(Copies(g.kind.label, x, g.count) for g, x in zip(groups, points, strict=True))
+        edits = [(x, g.kind.label, g.count) for g, x in zip(groups, points, strict=True)]
+        poison = Poison.of(edits, self.problem.space.n_features)
         left = residual(self.problem, poison)
         if left < self.best.residual:
             self.best = Found(poison, left, left <= self.tolerance)

@@ -13,9 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.kkt_check import Copies
 from convexpoison.attacks.optimal_columns import Master
 from convexpoison.bounds.tight_program import TightBound
+from convexpoison.poison import Edit, Poison
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns
 
@@ -81,7 +81,7 @@ class Rounding:
             rows[below[-1] + 1, i] = column.label * fixed - 1.0
         return A, rows
 
-    def solve(self, limit_s: float) -> tuple[Copies, ...]:
+    def solve(self, limit_s: float) -> Poison:
         """The better of the masses rounded and of what the solver finds in its time."""
         counts = [_rounded(self.masses, self.least)]
         found = highs.solve(self.program, limit_s)
@@ -96,19 +96,20 @@ class Rounding:
         lower[: counts.size] = upper[: counts.size] = counts
         return replace(self.program, lower=lower, upper=upper, integer=np.array(False))
 
-    def _read(self, x: FloatArray, counts: FloatArray) -> tuple[Copies, ...]:
-        space, r, poison = self.problem.space, self.real.size, []
+    def _read(self, x: FloatArray, counts: FloatArray) -> Poison:
+        space, r = self.problem.space, self.real.size
+        edits: list[Edit] = []
         first = x.size - len(self.columns) * r
         for i, column in enumerate(self.columns):
             count = int(counts[i])
             if count:
                 point = column.point.copy()
                 point[self.real] = x[first + i * r : first + (i + 1) * r] / count if r else point[self.real]
-                poison.append(Copies(column.label, np.clip(point, space.lower, space.upper), count))
+                edits.append((np.clip(point, space.lower, space.upper), column.label, count))
         idle = self.master.idle_point()
         if self.master.idle and counts[-1] and idle is not None:
-            poison.append(Copies(idle.label, idle.point, int(counts[-1])))
-        return tuple(poison)
+            edits.append((idle.point, idle.label, int(counts[-1])))
+        return Poison.of(edits, space.n_features)
 
 
 def _rounded(masses: FloatArray, total: int) -> FloatArray:

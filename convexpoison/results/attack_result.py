@@ -21,7 +21,8 @@ from convexpoison.display.images import Shape, plot_points
 from convexpoison.display.shown import Facts, Shown, frame_of, text_of_facts
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
-from convexpoison.results.file import read_result, save_result
+from convexpoison.poison import KKTCheck
+from convexpoison.results.file import read_fields, write_fields
 
 _REASONS = {
     "close": "the model came as close to the target as was asked",
@@ -33,29 +34,6 @@ _REASONS = {
     "approximate": "no whole numbers of points were found that reproduce the target; these come near",
     "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
 }
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What makes it believable that points reproduce a target: the victim retrained from nothing on all rows.
-
-    Attributes
-    ----------
-    residual : float
-        Distance of 0 from the subdifferential of the poisoned objective at the target (the KKT condition of Koh et al., 2022),
-        evaluated from the rows; 0 but for rounding where the target is reproduced.
-    difference : float
-        Proven upper bound on the maximum loss difference of the retrained model to the target, in units of the loss.
-    gap : float
-        Duality gap to which that model is trained.
-    proven_least : bool
-        Whether the residual is no more than rounding and the bound allows no fewer points.
-    """
-
-    residual: float
-    difference: float
-    gap: float
-    proven_least: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +68,7 @@ class AttackResult(Shown):
         so far), accuracy (on the test rows; NaN without), seconds.
     guarantee : Guarantee or None
         MTP's Theorem 1 where it applies.
-    reproduction : Reproduction or None
+    reproduction : KKTCheck or None
         Of the optimal attack: how well the points reproduce the target itself.
     gap : float
         Duality gap to which ``model`` is trained.
@@ -119,7 +97,7 @@ class AttackResult(Shown):
     stop_reason: str
     history: dict[str, FloatArray]
     guarantee: Guarantee | None = None
-    reproduction: Reproduction | None = None
+    reproduction: KKTCheck | None = None
     gap: float = 0.0
     original_points: Any = None
     note: str = ""
@@ -267,7 +245,7 @@ class AttackResult(Shown):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but ``original_points`` to a compressed npz file, without pickle; all of it or nothing."""
-        save_result(Path(path), self)
+        write_fields(Path(path), vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AttackResult:
@@ -278,9 +256,7 @@ class AttackResult(Shown):
         ValueError
             If the file is not one of those.
         """
-        fields = read_result(Path(path))
-        checked = fields.pop("reproduction")
-        return cls(**fields, reproduction=None if checked is None else Reproduction(**checked))
+        return cls(**read_fields(Path(path)))
 
 
 def provenance(**settings: Any) -> dict[str, Any]:
@@ -289,7 +265,7 @@ def provenance(**settings: Any) -> dict[str, Any]:
     return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
 
 
-def _checked(found: Reproduction) -> Facts:
+def _checked(found: KKTCheck) -> Facts:
     return {
         "residual of stationarity at the target": f"{found.residual:.2g}",
         "retrained from nothing: proven difference at most": f"{found.difference:.2g} (duality gap {found.gap:.2g})",

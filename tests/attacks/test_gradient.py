@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace
-from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
+from convexpoison.targets.rows import appended
 from tests.attacks.cases import case, changed
 
 
@@ -29,10 +29,7 @@ def some_rows(rng, victim, n, d=4):
 
 def loss_after_fresh_training(victim, data, rows, block):
     """What finite differences are taken of: nothing warm, nothing shared with the derivative."""
-    poison = tuple(
-        Copies(float(y), x, int(c)) for x, y, c in zip(block.points, block.labels, block.counts, strict=True)
-    )
-    model = victim.trainer(poisoned(data, poison)).model
+    model = victim.trainer(appended(data, block.points, block.labels, block.counts)).model
     return mean_loss(victim, model, rows), model
 
 
