@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Stationarity
 from convexpoison.learners.victim import Victim
 from convexpoison.threats import AddRows
 
 if TYPE_CHECKING:
     from convexpoison.goals import Goal
+    from convexpoison.learners.subdifferential import Subdifferential
     from convexpoison.learners.trainers import Trainer
     from convexpoison.spaces.space import Space
 
@@ -94,9 +94,11 @@ class Problem:
         return self.victim.trainer(self.data)
 
     @cached_property
-    def subdifferential(self) -> Stationarity:
+    def subdifferential(self) -> Subdifferential:
         """That of the clean objective at the target."""
-        return Stationarity.of(self.victim, self.data, self.target)
+        from convexpoison.learners.subdifferential import Subdifferential  # a checker evaluates its own, in intervals
+
+        return Subdifferential.of(self.victim, self.data, self.target)
 
     @cached_property
     def target_objective(self) -> float:

@@ -163,9 +163,7 @@ class Attacker:
         A response goes to the end of its range that is farther away.
         """
         chosen = [self._draw(None if labels is None else float(labels[k])) for k in range(counts.size)]
-        X = self.problem.data.X[chosen]
-        points = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
-        return Block(points.copy(), self._flipped[chosen], counts)
+        return Block(self.problem.data.rows.take(np.array(chosen)), self._flipped[chosen], counts)
 
     def _draw(self, label: float | None) -> int:
         eligible = self._starts if label is None else self._starts[self._flipped[self._starts] == label]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.base import Budget
@@ -36,7 +35,7 @@ class Clones:
     def __init__(self, problem: Problem, budget: Budget, project: Projection, rng: np.random.Generator) -> None:
         assert budget.rows is not None
         self._space, self._project, self._rng = problem.space, project, rng
-        self._X, y = budget.rows.X, budget.rows.y
+        self._rows, y = budget.rows.rows, budget.rows.y
         self._flipped = -y if problem.victim.loss.classification else _far_end(problem, budget, y)
         self._eligible = np.arange(y.size)
         if problem.victim.loss.classification:
@@ -46,7 +45,7 @@ class Clones:
                 f"no validation row gets one of the labels {problem.space.labels} of the space when flipped"
             )
         self._left: list[int] = []
-        outside = int((~problem.space.relax().contains(self._X[self._eligible])).sum())
+        outside = int((~problem.space.relax().contains(budget.rows.X[self._eligible])).sum())
         if outside:
             warnings.warn(
                 f"{outside} of the {self._eligible.size} validation rows that poison is cloned from lie outside the space; "
@@ -59,9 +58,7 @@ class Clones:
         while len(self._left) < n:
             self._left += self._rng.permutation(self._eligible).tolist()
         chosen, self._left = self._left[:n], self._left[n:]
-        rows = self._X[chosen]
-        dense = np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float64)
-        return self._project(dense), np.array(self._flipped[chosen], dtype=np.float64)
+        return self._project(self._rows.take(np.array(chosen))), np.array(self._flipped[chosen], dtype=np.float64)
 
     def whole(self, points: FloatArray, starts: FloatArray) -> FloatArray:
         """The points with whole numbers where the space wants them.

@@ -8,7 +8,7 @@ from scipy.optimize import lsq_linear
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Stationarity
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
@@ -23,7 +23,7 @@ def residual(problem: Problem, poison: Poison) -> float:
     That it is 0 is the KKT condition of Koh et al. (2022).
     """
     rows = appended(problem.data, poison.points, poison.labels, poison.counts)
-    left = Stationarity.of(problem.victim, rows, problem.target)
+    left = Subdifferential.of(problem.victim, rows, problem.target)
     g, pulls = np.append(left.g.w, left.g.b), np.column_stack([left.pull_w, left.pull_b])
     used = pulls.any(axis=1)
     if not used.any():

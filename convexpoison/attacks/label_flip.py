@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import ceil
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.base import Budget
@@ -96,7 +94,7 @@ def label_flip(
     rounds, more = divmod(budget.n_points, kept.size)
     counts = np.full(kept.size, rounds, dtype=np.int64)
     counts[:more] += 1
-    info = {"n_pool": int(first.size), "n_moved": int((points != _dense(source, kept)).any(axis=1).sum())}
+    info = {"n_pool": int(first.size), "n_moved": int((points != source.rows.take(kept)).any(axis=1).sum())}
     return Poison(points, -source.y[kept], counts, info=info)
 
 
@@ -107,7 +105,7 @@ def _inside(problem: Problem, budget: Budget, source: TrainingData, rows: np.nda
     onto, rng = Projection(space), np.random.default_rng(budget.random_state)
     for start in range(0, rows.size, most):
         some = rows[start : start + most]
-        moved = _dense(source, some)
+        moved = source.rows.take(some)
         outside = ~space.contains(moved, tol=0.0)
         moved[outside] = next(roundings(space, onto(moved[outside]), 0, rng))
         there = space.contains(moved)
@@ -128,14 +126,7 @@ def _source(problem: Problem, budget: Budget, choose: str, pool: str | None) -> 
         raise ValueError("choose='subpopulation' takes its rows from the subpopulation; leave pool out")
     if pool != "rows" and choose != "subpopulation":
         live = np.flatnonzero(problem.data.sample_weight > 0)
-        return replace(
-            problem.data, X=problem.data.X[live], y=problem.data.y[live], sample_weight=problem.data.sample_weight[live]
-        )
+        return problem.data.subset(live)
     if budget.rows is None:
         raise ValueError("these flips need rows to flip: pass a goal that names rows, or validation rows")
     return budget.rows
-
-
-def _dense(source: TrainingData, index: np.ndarray) -> FloatArray:
-    rows = source.X[index]
-    return np.array(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float64)

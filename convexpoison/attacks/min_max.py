@@ -240,7 +240,7 @@ def _dual_averaging(game: _Game, radius: float | None, step_size: float | None) 
         pull = data.sample_weight * data.y * victim.loss.derivative(data.y * model.decision_function(data.X))
         x, y = game.points[-1], game.labels[-1]
         share = k * y * float(victim.loss.derivative(y * (x @ model.coef + model.intercept)))
-        total -= np.append(np.asarray(data.X.T @ pull).ravel() + share * x, scale * (pull.sum() + share)) / n
+        total -= np.append(data.rows.transposed_dot(pull) + share * x, scale * (pull.sum() + share)) / n
         lam = max(lam + sigma, float(np.linalg.norm(total)) / radius)
         theta = total / lam
 

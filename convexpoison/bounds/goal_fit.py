@@ -8,12 +8,10 @@ width, and the goal's half-spaces are held by a stiff quadratic penalty.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.trainers.hessian import HessianSolver
@@ -52,22 +50,6 @@ def smooth(loss: Loss, width: float) -> Loss:
     return loss if loss.smooth else loss.rounded(width)
 
 
-class BentRows(AffineRows):
-    """Rows of which only some count at a time: those where the objective bends, a few for the hinge."""
-
-    def __init__(self, X: Any, intercept: bool) -> None:
-        super().__init__(X, intercept)
-        self._all = self._clean
-
-    def restrict(self, index: np.ndarray) -> None:
-        """Let these clean rows count, and all added ones."""
-        n_added = self.n_rows - self.n_clean
-        self._clean = self._all[index]
-        self._clean_transposed = self._clean.T
-        self.n_clean = index.size
-        self.n_rows = self.n_clean + n_added
-
-
 class GoalFitter:
     """Minimises ``L(theta; D_c) + rho <grad R(theta), theta - reference>`` over half-spaces, one goal after another.
 
@@ -82,12 +64,10 @@ class GoalFitter:
 
     def __init__(self, victim: Victim, data: TrainingData, n_goal_rows: int) -> None:
         self._loss = victim.loss
-        self._rows = AffineRows(data.X, victim.intercept != "none")
-        self._bent = BentRows(data.X, victim.intercept != "none")
-        for rows in (self._rows, self._bent):
-            for _ in range(n_goal_rows):
-                rows.append(np.zeros(data.n_features))
-        self._solver = HessianSolver(self._bent)
+        self._rows = data.rows.growing(victim.intercept != "none")
+        for _ in range(n_goal_rows):
+            self._rows.append(np.zeros(data.n_features))
+        self._solver = HessianSolver(self._rows)
         self._y = np.concatenate([data.y, np.ones(n_goal_rows)])
         self._c = data.sample_weight
         self._n = data.n_samples
@@ -104,7 +84,7 @@ class GoalFitter:
         ridge : array of shape (n_parameters,)
             ``rho`` times the diagonal of the Hessian of R.
         """
-        self._rows.added[:] = self._bent.added[:] = goal_rows
+        self._rows.added[:] = goal_rows
         self._y[self._n :] = labels
         stiff = _STIFFNESS * float(ridge.max()) / max(float((goal_rows**2).sum(axis=1).mean()), 1e-12)
         theta = start
@@ -125,8 +105,8 @@ class GoalFitter:
         for _ in range(_MAX_STEPS):
             slope, curvature = self._derivatives(scores, stiff, loss)
             gradient = self._rows.transposed_dot(slope) + ridge * (2.0 * theta - reference)
-            bent = np.flatnonzero(curvature[: self._n])
-            self._bent.restrict(bent)
+            bent = np.flatnonzero(curvature[: self._n])  # a few rows only for the hinge
+            self._solver.rows = self._rows.restricted(bent)
             curvature = np.append(curvature[bent], curvature[self._n :])
             step = self._solver.solve(gradient, curvature, 2.0 * ridge + damping, _close_enough)
             moved = self._rows.dot(step.theta)

@@ -70,7 +70,7 @@ class _Objective:
         g, data = self._ground, self._ground.data
         value, derivative = _smooth(g.victim.loss, data.y * g.scores(theta))
         pull = data.sample_weight * derivative * data.y
-        gradient = np.asarray(data.X.T @ pull).ravel()
+        gradient = data.rows.transposed_dot(pull)
         if theta.size > data.n_features:
             gradient = np.append(gradient, pull.sum())
         return float(data.sample_weight @ value), gradient

@@ -120,9 +120,14 @@ def dot(a: Interval | ArrayLike, b: Interval | ArrayLike) -> Interval:
     return (Interval.of(a) * b).sum()
 
 
+def longest_row(X: Any) -> int:
+    """Return the most numbers that a product adds up for a row of X, an array or CSR matrix."""
+    return int(np.diff(X.indptr).max(initial=0)) if sp.issparse(X) else int(X.shape[1])
+
+
 def product(X: Any, v: FloatArray) -> tuple[Interval, FloatArray]:
     """``X @ v`` for an array or CSR matrix, and about ``|X| @ |v|``, by which its rounding errors are measured."""
-    n = int(np.diff(X.indptr).max(initial=0)) if sp.issparse(X) else X.shape[1]
+    n = longest_row(X)
     if n * UNIT > 0.01:
         raise ValueError(f"rows of {n} entries are too long for a rigorous product")
     centre, size = (np.asarray(A @ u).reshape(-1) for A, u in ((X, v), (abs(X), np.abs(v))))

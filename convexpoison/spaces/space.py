@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_table, whole_columns
+from convexpoison.data.frames import as_dense, as_table, whole_columns
 from convexpoison.data.training_data import check_rows
 from convexpoison.spaces.parts import Ball, Grid, OneHot, Slab
 
@@ -350,4 +350,4 @@ def dense_chunks(rows: Any, cells: int = 2**22) -> Iterator[tuple[int, FloatArra
     step = max(1, cells // rows.shape[1])
     for start in range(0, rows.shape[0], step):
         some = rows[start : start + step]
-        yield start, some.toarray() if sp.issparse(some) else some
+        yield start, as_dense(some)

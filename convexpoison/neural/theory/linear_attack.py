@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss
 from convexpoison.learners.linear_model import LinearModel
@@ -52,16 +51,16 @@ class AverageRadius(OuterLoss):
 
     def __init__(self, victim: Victim, rows: TrainingData) -> None:
         super().__init__(victim, rows)
-        self._d, self._lifted = rows.n_features, AffineRows(rows.X, victim.intercept != "none")
+        self._d = rows.n_features
 
     def value(self, theta: FloatArray) -> float:
         return self.derivatives(theta)[0]
 
     def derivatives(self, theta: FloatArray) -> tuple[float, FloatArray]:
         length = float(np.linalg.norm(theta[: self._d]))
-        radius = self._y * self._lifted.dot(theta) / length
+        radius = self._y * self._rows.dot(theta) / length
         active = self._weight * (radius > 0)
-        gradient = self._lifted.transposed_dot(active * self._y) / length
+        gradient = self._rows.transposed_dot(active * self._y) / length
         gradient[: self._d] -= (active @ radius) * theta[: self._d] / length**2
         return float(active @ radius), gradient
 
