@@ -109,6 +109,26 @@ def read_scenario(
     return Scenario(Problem(victim, clean, AddRows(space), model), read.steps, original)
 
 
+def read_model(target: Any, problem: Problem) -> LinearModel:
+    """Return a model given as a target is, checked against the problem; the last step of a Pipeline stands for itself alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is a goal or a Pipeline with other steps, or does not fit the data or the victim.
+    """
+    if callable(target):
+        raise TypeError("start must be a model; got a goal")
+    read = read_target(target)
+    if read.steps is not None:
+        raise ValueError("start is a Pipeline; pass its last step, and the data as that step sees them")
+    classes = problem.data.classes
+    if read.model.classes not in (None, classes):
+        raise ValueError(f"start has the classes {read.model.classes} and the data have {classes}")
+    _check_target(read, problem.victim, problem.data)
+    return replace(read.model, classes=classes)
+
+
 def _original(data: Any, steps: Any) -> PipelineMap | None:
     return None if isinstance(data, TrainingData) else PipelineMap.of(data[0], steps)
 

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.attacks.gradient_ascent import Attacker, Iterate, StepRule, check_count
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
 
@@ -67,9 +67,9 @@ def gradient(
     """
     check_count("n_restarts", n_restarts)
     check_count("copies", copies)
-    pace = Pace(step, max_iter, tol)
+    rule = StepRule(step, max_iter, tol)
     attacker = Attacker(problem, budget)
-    run = _Run(attacker, pace, n_restarts, _shares(budget.n_points, copies))
+    run = _Run(attacker, rule, n_restarts, _shares(budget.n_points, copies))
     status = run.jointly() if jointly else run.one_by_one()
     poison, rounded = attacker.settled, "integer" in problem.space.parts
     info = {"validation_loss": run.losses, "n_steps": run.n_steps, "rounded": rounded}
@@ -79,8 +79,8 @@ def gradient(
 class _Run:
     """The losses on the way, and how many steps they took."""
 
-    def __init__(self, attacker: Attacker, pace: Pace, n_restarts: int, counts: np.ndarray) -> None:
-        self.attacker, self.pace, self.n_restarts, self.counts = attacker, pace, n_restarts, counts
+    def __init__(self, attacker: Attacker, rule: StepRule, n_restarts: int, counts: np.ndarray) -> None:
+        self.attacker, self.rule, self.n_restarts, self.counts = attacker, rule, n_restarts, counts
         self.losses = [attacker.loss]
         self.n_steps = 0
 
@@ -113,16 +113,16 @@ class _Run:
             return "goal"
         return "time limit" if attacker.clock.over else "budget"
 
-    def _best(self, counts: np.ndarray) -> Place:
+    def _best(self, counts: np.ndarray) -> Iterate:
         """The best end of the ascents from random starts, rounded."""
         attacker, best = self.attacker, None
         for restart in range(self.n_restarts):
             if restart and attacker.clock.over:
                 break
             start = attacker.start(counts)
-            climbed = attacker.climb(start, self.pace)
-            self.n_steps += len(climbed.losses) - 1
-            end = attacker.whole(climbed, start)
+            ascended = attacker.ascend(start, self.rule)
+            self.n_steps += len(ascended.losses) - 1
+            end = attacker.rounded(ascended, start)
             best = end if best is None or end.loss > best.loss else best
         assert best is not None
         return best

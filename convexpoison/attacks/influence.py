@@ -17,7 +17,7 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.attacks.gradient_ascent import Attacker, Iterate, StepRule, check_count
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
@@ -75,10 +75,10 @@ def influence(
     if not (np.isfinite(smoothing) and smoothing > 0):
         raise ValueError(f"smoothing must be positive and finite; got {smoothing}")
     smooth = problem.victim.loss.smooth
-    pace = Pace(step, max_iter, tol, exact=smooth)
+    rule = StepRule(step, max_iter, tol, exact=smooth)
     attacker = Attacker(problem, budget, None if smooth else SmoothHinge(smoothing), fixed_response=True)
     losses = [attacker.loss]
-    best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), pace, n_restarts)
+    best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), rule, n_restarts)
     status: Status = "interrupted" if interrupted else "time limit" if attacker.clock.over else "budget"
     if best is not None:
         attacker.settle(best)
@@ -90,16 +90,16 @@ def influence(
 
 
 def _best(
-    attacker: Attacker, groups: tuple[FloatArray, np.ndarray], pace: Pace, n_restarts: int
-) -> tuple[Place | None, bool]:
+    attacker: Attacker, groups: tuple[FloatArray, np.ndarray], rule: StepRule, n_restarts: int
+) -> tuple[Iterate | None, bool]:
     """The best end of the ascents from random starts, rounded; and whether the user interrupted."""
-    best: Place | None = None
+    best: Iterate | None = None
     try:
         for restart in range(n_restarts):
             if restart and attacker.clock.over:
                 break
             start = attacker.start(groups[1], groups[0])
-            end = attacker.whole(attacker.climb(start, pace), start)
+            end = attacker.rounded(attacker.ascend(start, rule), start)
             best = end if best is None or end.loss > best.loss else best
     except KeyboardInterrupt:
         return best, True

@@ -296,7 +296,7 @@ def _check(problem: Problem, budget: Budget, n_splits: int, keep: str, n_starts:
         raise ValueError("the KKT attack splits its budget over two labels; this victim is a regression")
     for name, value, least in (("n_splits", n_splits, 2), ("n_starts", n_starts, 1)):
         if not is_whole(value, least):
-            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+            raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
     if keep not in ("distance", "residual", "error"):
         raise ValueError(f"keep must be 'distance', 'residual' or 'error'; got {keep!r}")
     if keep == "error" and budget.rows is None:

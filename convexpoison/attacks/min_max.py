@@ -277,7 +277,7 @@ def _check(
             "without regularisation dual averaging needs step_size and radius; give both, or learner='leader'"
         )
     if copies != int(copies) or copies < 1:
-        raise ValueError(f"copies must be a positive whole number; got {copies}")
+        raise ValueError(f"copies must be a positive integer; got {copies}")
     for name, value in (("radius", radius), ("step_size", step_size)):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive; got {value}")

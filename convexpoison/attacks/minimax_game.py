@@ -29,7 +29,7 @@ _EXTREME = 300.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepRule:
     """How many steps, and how long; see :func:`convexpoison.attacks.minimax.minimax`."""
 
     iterations: int
@@ -42,7 +42,7 @@ class Pace:
         for name, least in (("iterations", 1), ("clean_iterations", 0)):
             value = getattr(self, name)
             if value != int(value) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")
+                raise ValueError(f"{name} must be an integer of at least {least}; got {value}")
         for name in ("point_rate", "lambda_rate"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive and finite; got {getattr(self, name)}")
@@ -84,14 +84,14 @@ class Game:
         self,
         problem: Problem,
         budget: Budget,
-        pace: Pace,
+        rule: StepRule,
         *,
         tune: str | None,
         lambda_range: tuple[float, float],
         initial_lambda: ArrayLike | None,
         reverse: tuple[int, float] | None,
     ) -> None:
-        self.problem, self.budget, self.pace, self.fixed = problem, budget, pace, tune is None
+        self.problem, self.budget, self.rule, self.fixed = problem, budget, rule, tune is None
         self._tune, self._reverse = tune or "l2", reverse
         self._outer = OuterLoss(problem.victim, _validation(problem, budget))
         self._width = _width(problem, budget)
@@ -109,7 +109,7 @@ class Game:
 
     def tune_on_clean_rows(self, restarts: int) -> None:
         """Learn lambda without poison; the best of several starts."""
-        if self.fixed or not self.pace.clean_iterations:
+        if self.fixed or not self.rule.clean_iterations:
             return
         gradient = self._gradient(self._problem(self.labels))
         ends = [self._descend(gradient, self.lam)]
@@ -120,17 +120,17 @@ class Game:
 
     def _descend(self, gradient: Callable[[FloatArray], Hypergradient], lam: FloatArray) -> tuple[float, FloatArray]:
         best = (np.inf, lam)
-        for k in range(self.pace.clean_iterations):
+        for k in range(self.rule.clean_iterations):
             found = gradient(lam)
             best = min(best, (found.value, lam), key=lambda end: end[0])
             if self.clock.over:
                 break
-            lam = self._lower(lam, found.lam, 1.0 - k / self.pace.clean_iterations)
+            lam = self._lower(lam, found.lam, 1.0 - k / self.rule.clean_iterations)
         return min(best, (gradient(lam).value, lam), key=lambda end: end[0])
 
     def _lower(self, lam: FloatArray, slope: FloatArray, left: float) -> FloatArray:
         """A step of the defender (Eq. 2, right)."""
-        return np.asarray(np.clip(lam - self.pace.move(slope, self.pace.lambda_rate, left), *self._range))
+        return np.asarray(np.clip(lam - self.rule.move(slope, self.rule.lambda_rate, left), *self._range))
 
     # ---------------------------------------------------------------- both
 
@@ -139,14 +139,14 @@ class Game:
         problem = self._problem(np.concatenate([self.labels, labels]))
         gradient, lam, n = self._gradient(problem), self.lam, len(points)
         best = Batch(points, labels, lam, -np.inf)
-        for k in range(self.pace.iterations):
+        for k in range(self.rule.iterations):
             problem.points[-n:] = points
             found = gradient(lam)
             self._record(found.value, lam)
             best = self._better(best, Batch(points, labels, lam, found.value))
             if self.clock.over:
                 return best
-            left = 1.0 - k / self.pace.iterations
+            left = 1.0 - k / self.rule.iterations
             points = self._raise(points, found.points[-n:], left)
             problem.points[-n:] = points
             if not self.fixed:
@@ -166,9 +166,9 @@ class Game:
 
     def _raise(self, points: FloatArray, slope: FloatArray, left: float) -> FloatArray:
         """A step of the attacker (Eq. 2, left)."""
-        if self.pace.step == "gradient":
-            return self.project(points + self.pace.move(slope, self.pace.point_rate, left))
-        return self.project(points + self._width * self.pace.move(self._width * slope, self.pace.point_rate, left))
+        if self.rule.step == "gradient":
+            return self.project(points + self.rule.move(slope, self.rule.point_rate, left))
+        return self.project(points + self._width * self.rule.move(self._width * slope, self.rule.point_rate, left))
 
     def _record(self, objective: float, lam: FloatArray) -> None:
         self.objectives.append(objective)

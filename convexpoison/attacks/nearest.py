@@ -118,7 +118,7 @@ def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = 
         If the solver of the quadratic program fails.
     """
     if n_points != int(n_points) or n_points < 1:
-        raise ValueError(f"n_points must be a whole number of at least 1; got {n_points}")
+        raise ValueError(f"n_points must be an integer of at least 1; got {n_points}")
     _check_space(problem)
     start = perf_counter()
     at = problem if aim is None else problem.towards(aim)
@@ -158,7 +158,7 @@ def close_attack(problem: Problem, eps: float, *, max_points: int | None = None)
         raise ValueError(f"eps must be a finite, positive number; got {eps}")
     limit = problem.data.n_samples if max_points is None else max_points
     if limit != int(limit) or limit < 1:
-        raise ValueError(f"max_points must be a whole number of at least 1; got {max_points}")
+        raise ValueError(f"max_points must be an integer of at least 1; got {max_points}")
     _check_space(problem)
     nothing = _induced(problem, _no_points(problem), np.nan, perf_counter())
     if nothing.difference.upper <= eps:

@@ -74,7 +74,7 @@ def test_few_points_many_copies_and_a_rising_loss(task, loss):
     assert all(later > earlier for earlier, later in pairwise(losses[1:]))
     assert loss_after_fresh_training(task, poison) == pytest.approx(losses[-1], rel=1e-6)
     attacker = Attacker(*task)
-    flips = attacker.stand(attacker.start(np.ones(12, dtype=np.int64))).loss
+    flips = attacker.evaluate(attacker.start(np.ones(12, dtype=np.int64))).loss
     assert losses[-1] - losses[0] > 1.5 * (flips - losses[0])
 
 
@@ -127,7 +127,7 @@ def test_goal_time_limit_and_interruption(task, monkeypatch):
     def interrupted(self, start, pace):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Attacker, "climb", interrupted)
+    monkeypatch.setattr(Attacker, "ascend", interrupted)
     poison = influence(*task)
     assert poison.status == "interrupted" and poison.points.shape == (0, 64)
 
@@ -135,10 +135,10 @@ def test_goal_time_limit_and_interruption(task, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_distinct": 0}, "n_distinct must be a positive whole number"),
+        ({"n_distinct": 0}, "n_distinct must be a positive integer"),
         ({"positive_share": 1.2}, "positive_share is a fraction"),
         ({"smoothing": 0.0}, "smoothing must be positive"),
-        ({"n_restarts": True}, "n_restarts must be a positive whole number"),
+        ({"n_restarts": True}, "n_restarts must be a positive integer"),
     ],
 )
 def test_refuses_options(task, options, message):
