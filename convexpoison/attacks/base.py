@@ -193,7 +193,7 @@ def check_arguments(
     Parameters
     ----------
     given : dict
-        max_points, eps, goal and copies; None where not given.
+        max_points, eps, goal and copies; None: the default.
     validation : bool
         Whether validation rows are given.
 

@@ -1,4 +1,4 @@
-"""Evaluation: what poison does to the victim, for every attack alike, and the bounds at the end."""
+"""Evaluation of poison: the models of the retrained victim, and the bounds at the end."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from convexpoison.problem import Problem
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
 _WITNESSES = 256
-"""How many of the models on the way are kept for the bound on the induced model, evenly over the run."""
+"""Number of models, evenly over the run, that are kept for the bound on the induced model."""
 _NUMBERS_KEPT = 2**25
-"""Numbers that the models on the way to a goal may hold together; with more, the points are trained a second time."""
+"""Largest total size of the models on the way to a goal; beyond it, the points are trained a second time."""
 
 
 @dataclass(eq=False)
 class Run:
-    """What has happened so far; one entry of ``history`` for each model, the clean one first.
+    """The record of a run; one entry of ``history`` for each model, the clean one first.
 
     ``models`` keeps some of the models with their ``F`` on the clean rows. ``best`` is the number of points after which the
     model was closest to the target. ``reason`` is why it ended: "close", "goal", "budget", "time limit", "interrupted",
@@ -83,7 +83,7 @@ class Recorder:
         return perf_counter() - self.started
 
     def record(self) -> Difference:
-        """Find where the present model differs most from the target, and add a row to the history."""
+        """Find the maximum loss difference of the current model to the target, and add a row to the history."""
         return self.record_model(self.trainer.model, self.trainer.clean_loss())
 
     def record_model(self, model: LinearModel, clean_loss: float) -> Difference:
@@ -147,7 +147,7 @@ class Recorder:
         return float(np.mean((model.decision_function(test.X) > 0) == (test.y > 0)))
 
     def _keep_model(self, model: LinearModel, objective: float) -> None:
-        """Every ``stride``-th model, thinned by half whenever there are too many."""
+        """Keep every ``stride``-th model; drop every second one whenever there are too many."""
         if len(self.run.points) % self._stride == 0:
             self.run.models.append((model, objective))
         if len(self.run.models) > 2 * _WITNESSES:
@@ -163,7 +163,7 @@ class Recorder:
 
 
 def evaluate(problem: Problem, poison: Poison, budget: Budget) -> Outcome:
-    """Return what poison does to the victim, up to the point that reaches the problem's goal.
+    """Train the victim on poison, up to the point that reaches the problem's goal, and prove the bounds.
 
     For a goal, the outcome's problem has the model that the points induce as its target. The clean rows are fitted once, and
     every point is trained once.
@@ -223,7 +223,7 @@ def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
 
 
 def _check(poison: Poison, problem: Problem, budget: Budget) -> None:
-    """Check that a method keeps its contract, so that the user need not find out."""
+    """Check that the poison keeps the contract of attacks."""
     n, total = len(poison.counts), int(np.sum(poison.counts))
     if poison.points.shape != (n, problem.data.n_features) or poison.labels.shape != (n,):
         raise AssertionError(f"{n} counts, but points {poison.points.shape} and labels {poison.labels.shape}")
@@ -236,6 +236,6 @@ def _check(poison: Poison, problem: Problem, budget: Budget) -> None:
 def _best_witnesses(
     problem: Problem, models: list[tuple[LinearModel, float]], solver: str, most: int = 3
 ) -> list[LinearModel]:
-    """The models with the largest z for the induced model."""
+    """Return the models with the largest z for the induced model."""
     values = [(z(problem, model, objective, solver=solver), k) for k, (model, objective) in enumerate(models)]
     return [models[k][0] for value, k in sorted(values, reverse=True)[:most] if value > 0 and np.isfinite(value)]

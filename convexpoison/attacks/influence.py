@@ -35,7 +35,7 @@ def influence(
     tol: float = 1e-4,
     smoothing: float = 1e-3,
 ) -> Poison:
-    """Poison by influence functions: a few points with many copies.
+    """Add a few points with many copies, found by influence functions.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def influence(
     positive_share : float
         Share of the budget that carries the label +1 (the larger response), where the space allows both labels.
     n_restarts : int
-        Random starts; the best end is kept.
+        Random initial points; the best result is kept.
     max_iter : int
-        Steps of one ascent at most.
+        Largest number of steps of one ascent.
     step : float
         Length of the first trial, in units of the largest distance of a clean row from their mean.
     tol : float
@@ -60,8 +60,8 @@ def influence(
     Returns
     -------
     Poison
-        ``info``: "validation_loss" (clean, then at the best run's start, after each of its steps, and after rounding where the
-        space wants whole numbers), "rounded", "smoothing" (None where nothing was smoothed).
+        ``info``: "validation_loss" (clean, then at the best run's start, after each of its steps, and after rounding of
+        integer columns), "rounded", "smoothing" (None if nothing was smoothed).
 
     Raises
     ------
@@ -92,7 +92,7 @@ def influence(
 def _best(
     attacker: Attacker, groups: tuple[FloatArray, np.ndarray], rule: StepRule, n_restarts: int
 ) -> tuple[Iterate | None, bool]:
-    """The best end of the ascents from random starts, rounded; and whether the user interrupted."""
+    """Return the best result of the ascents from random initial points, rounded; and whether the user interrupted."""
     best: Iterate | None = None
     try:
         for restart in range(n_restarts):
@@ -107,7 +107,7 @@ def _best(
 
 
 def _groups(attacker: Attacker, n_distinct: int, positive_share: float) -> tuple[FloatArray, np.ndarray]:
-    """Labels of the distinct points and copies of each."""
+    """Return the labels of the distinct points and the copies of each."""
     problem, budget, ends = attacker.problem, attacker.budget, attacker.response or (-1.0, 1.0)
     total, labels = budget.n_points, problem.space.labels
     n = min(n_distinct, total)
@@ -124,5 +124,5 @@ def _groups(attacker: Attacker, n_distinct: int, positive_share: float) -> tuple
 
 
 def _shared(total: int, parts: int) -> list[int]:
-    """Whole numbers as equal as they can be."""
+    """Return integers as equal as possible with that sum."""
     return [total // parts + (k < total % parts) for k in range(parts)]

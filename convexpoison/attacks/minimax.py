@@ -64,13 +64,13 @@ def minimax(
         (:func:`convexpoison.attack` then keeps the first points that reach it). The hinge is differentiated, and trained
         with, in its smooth form (:class:`~convexpoison.learners.implicit.SmoothHinge`).
     tune : {"l2", "per_class", "per_feature"} or None
-        What the defender tunes: one lambda, one for each class, one for each feature; None: nothing (lambda is fixed).
+        The defender's hyperparameters: one lambda, one for each class, one for each feature; None: lambda is fixed.
     lambda_range : pair of floats
-        Where every lambda stays while it is tuned.
+        Range of every lambda while it is tuned.
     initial_lambda : float or array, optional
-        Where lambda starts; the victim's own where not given, moved into the range with a warning where it lies outside.
+        First lambda; default: the victim's own. It is moved into the range, with a warning, if it lies outside.
     batch_size : int
-        Points that are moved together; then they stay, and the next batch begins.
+        Points that are moved together; then they stay fixed, and the next batch begins.
     iterations : int
         Hyperiterations a batch (``T_mul``, or ``T_Dp`` where lambda is fixed): a step of the points, then one of lambda.
     clean_iterations : int
@@ -125,7 +125,7 @@ def minimax(
 
 
 def _play(game: Game, initial: InitialPoints, batch_size: int, restarts: int) -> Status:
-    """Batch after batch until the budget is used or the time is up."""
+    """Play batch after batch until the budget is used or the time is up."""
     budget = game.budget
     hidden = budget.hidden
     try:
@@ -143,7 +143,7 @@ def _play(game: Game, initial: InitialPoints, batch_size: int, restarts: int) ->
 
 
 def _best_batch(game: Game, initial: InitialPoints, n: int, restarts: int) -> Batch:
-    """The next points; where lambda is fixed, the best of several starts."""
+    """Return the next points; if lambda is fixed, the best of several starts."""
     starts = restarts + 1 if game.fixed else 1
     ends: list[Batch] = []
     for _ in range(starts):
@@ -156,7 +156,7 @@ def _best_batch(game: Game, initial: InitialPoints, n: int, restarts: int) -> Ba
 
 
 def _tuned(game: Game, victim: Victim) -> Victim | None:
-    """What the defender ends up as, in the terms of Victim; lambdas of several kinds have no such form."""
+    """Return the defender at the end as a Victim; None for several lambdas, which have no such form."""
     n_rows = game.problem.data.n_rows + len(game.labels)
     return tuned_victim(victim, float(game.lam[0]), n_rows) if game.lam.size == 1 else None
 

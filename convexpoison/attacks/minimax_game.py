@@ -23,14 +23,14 @@ from convexpoison.problem import Problem
 _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""
 _SPREAD = 0.5
-"""How far around the learned lambda a restart begins (RMD, footnote 4)."""
+"""Largest distance of a restart from the tuned lambda (RMD, footnote 4)."""
 _EXTREME = 300.0
-"""Largest size of a lambda: the square of ``exp(lambda)`` is still a number."""
+"""Largest absolute value of a lambda: the square of ``exp(lambda)`` is still finite."""
 
 
 @dataclass(frozen=True)
 class StepRule:
-    """How many steps, and how long; see :func:`convexpoison.attacks.minimax.minimax`."""
+    """Number and length of the steps; see :func:`convexpoison.attacks.minimax.minimax`."""
 
     iterations: int
     clean_iterations: int
@@ -50,7 +50,7 @@ class StepRule:
             raise ValueError(f"step must be 'scaled' or 'gradient'; got {self.step!r}")
 
     def move(self, slope: FloatArray, rate: float, left: float) -> FloatArray:
-        """The step along a slope, row by row where it has two dimensions; ``left`` is the share of the batch to come."""
+        """Return the step along a slope, row by row if it has two dimensions; ``left`` is the share of the batch to come."""
         if self.step == "gradient":
             return rate * slope
         largest = np.abs(slope).max(axis=-1, keepdims=True)
@@ -59,7 +59,7 @@ class StepRule:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Points that were moved together, and what they do."""
+    """Points that were moved together, and the objective at their end."""
 
     points: FloatArray
     labels: FloatArray
@@ -68,7 +68,7 @@ class Batch:
 
 
 class Game:
-    """What is settled so far, and the play of the next batch.
+    """The settled points, and the play of the next batch.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Game:
     # ---------------------------------------------------------------- the defender alone
 
     def tune_on_clean_rows(self, restarts: int) -> None:
-        """Learn lambda without poison; the best of several starts."""
+        """Tune lambda without poison; keep the best of several starts."""
         if self.fixed or not self.rule.clean_iterations:
             return
         gradient = self._gradient(self._problem(self.labels))
@@ -129,13 +129,13 @@ class Game:
         return min(best, (gradient(lam).value, lam), key=lambda end: end[0])
 
     def _lower(self, lam: FloatArray, slope: FloatArray, left: float) -> FloatArray:
-        """A step of the defender (Eq. 2, right)."""
+        """Return lambda after a step of the defender (Eq. 2, right)."""
         return np.asarray(np.clip(lam - self.rule.move(slope, self.rule.lambda_rate, left), *self._range))
 
     # ---------------------------------------------------------------- both
 
     def play(self, points: FloatArray, labels: FloatArray) -> Batch:
-        """Move these points, and lambda with them: the last of both; the best points where lambda is fixed."""
+        """Move these points and lambda in turn; return the last of both, or the best points if lambda is fixed."""
         problem = self._problem(np.concatenate([self.labels, labels]))
         gradient, lam, n = self._gradient(problem), self.lam, len(points)
         best = Batch(points, labels, lam, -np.inf)
@@ -161,11 +161,11 @@ class Game:
         self.batches.append({"n_points": len(self.labels), "lambda": batch.lam.tolist(), "objective": batch.objective})
 
     def _better(self, best: Batch, now: Batch) -> Batch:
-        """With lambda fixed the attacker keeps what did most; else both players stand where they stand."""
+        """Return the better batch if lambda is fixed, else the last one."""
         return best if self.fixed and best.objective >= now.objective else now
 
     def _raise(self, points: FloatArray, slope: FloatArray, left: float) -> FloatArray:
-        """A step of the attacker (Eq. 2, left)."""
+        """Return the points after a step of the attacker (Eq. 2, left)."""
         if self.rule.step == "gradient":
             return self.project(points + self.rule.move(slope, self.rule.point_rate, left))
         return self.project(points + self._width * self.rule.move(self._width * slope, self.rule.point_rate, left))

@@ -40,7 +40,7 @@ from convexpoison.targets.rows import appended
 _EXACT = 1e-8
 """The target counts as reproduced when the residual is below this times ``1 + |G|``."""
 _EXTRA = 10
-"""How many points above the bound are tried where 0.1 % of it is less."""
+"""Points above the bound that are tried at least; 0.1 % of it if that is more."""
 _ENDLESS = 1e9
 """A bound above this without any attack counts as a proof that there is none: rounding errors can keep it from infinity, and
 no training data would outweigh that many points."""
@@ -107,7 +107,7 @@ def _checked(problem: Problem, poison: Poison, tight: TightBound, clock: Clock) 
 
 
 def tolerance(problem: Problem) -> float:
-    """The residual that counts as rounding."""
+    """Return the residual below which the target counts as reproduced."""
     g = problem.subdifferential.g
     return _EXACT * (1.0 + float(np.hypot(np.linalg.norm(g.w), g.b)))
 

@@ -1,11 +1,11 @@
-"""The least whole number of points for the hinge loss over a convex space: one mixed-integer program.
+"""The least integer number of points for the hinge loss over a convex space: one mixed-integer program.
 
 Points of one label with a margin of at most 1 form a convex set, so ``m`` of them pull like m copies of their mean. A point
 whose margin is exactly 1 may pull with any share of [0, 1], and one with a margin of 1 or more need not pull at all. Several
 points with shares can be exchanged for as many with share 1 or 0 and one that keeps the fraction, so the program with
 
-- whole masses of full points, one point with a share for each label, and (where regularisation grows with the data) a whole
-  mass of points without loss
+- integer masses of full points, one point with a share for each label, and (if regularisation grows with the data) an
+  integer mass of points without loss
 
 is exact: no attack over the same space uses fewer points than its optimum, and that takes at most five different points.
 """
@@ -28,7 +28,7 @@ from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
 _NO_SHARE = 1e-9
-"""A share below this is taken for none: its point could not be told from rounding errors."""
+"""A share below this counts as none: its point would consist of rounding errors."""
 
 
 def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> Poison:
@@ -41,7 +41,7 @@ def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) 
     bound : TightBound
     clock : Clock
     extra : int
-        How far above the bound to look.
+        Largest number of points above the bound.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) 
     solution = highs.solve(program.program, clock.left())
     if not solution.has_point:
         return Poison.of((), problem.space.n_features)
-    # Masses that are whole only up to a tolerance would leave an error of that size times a large number of copies.
+    # Masses that are integer only up to a tolerance would leave an error of that size times a large number of copies.
     settled = highs.solve(program.settled(solution.x), clock.left())
     x = settled.x if settled.optimal else solution.x
     return program.read(x, clock)
@@ -68,7 +68,7 @@ class _Place:
 
 
 class MixedIntegerProgram:
-    """The program of the tight bound, once for full points and once for points with a share, with whole numbers.
+    """The program of the tight bound, once for full points and once for points with a share, with integers.
 
     Added columns: for each label whether there is a point with a share, then the number of points without loss.
     """
@@ -106,7 +106,7 @@ class MixedIntegerProgram:
         )
 
     def _extra_rows(self, width: int) -> tuple[sp.csr_matrix, FloatArray, FloatArray]:
-        """Margins of exactly 1 and shares only where there is a point; the mass that does not pull adds up."""
+        """Build the rows for margins of exactly 1, for shares only with a point, and for the sum of the mass without loss."""
         k, w, b = len(self.labels), self.problem.target.coef, self.problem.target.intercept
         rows = np.zeros((2 * k + self.idle, width))
         for i, (y, block) in enumerate(zip(self.labels, self.blocks[k:], strict=True)):
@@ -120,7 +120,7 @@ class MixedIntegerProgram:
         return sp.csr_matrix(rows), low, np.concatenate([np.full(k, np.inf), np.zeros(k + self.idle)])
 
     def settled(self, x: FloatArray) -> LinearProgram:
-        """The linear program with the whole numbers fixed."""
+        """Return the linear program with the integers fixed."""
         lower, upper = self.program.lower.copy(), self.program.upper.copy()
         lower[self.counted] = upper[self.counted] = np.round(x[self.counted])
         return replace(self.program, lower=lower, upper=upper, integer=np.array(False))

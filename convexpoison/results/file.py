@@ -1,4 +1,4 @@
-"""Results of attacks as npz files: numbers as they are, words as JSON, nothing pickled."""
+"""Results of attacks as npz files: arrays, and the other fields as JSON; no pickle."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _model(name: str, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Li
 
 
 def _bound(name: str, about: LinearModel, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Bound:
-    told = meta[name]
-    value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
+    entry = meta[name]
+    value, mass = (np.inf if entry[key] is None else entry[key] for key in ("value", "mass"))
     proof = {key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")}
     certificate = TargetCertificate.from_arrays(proof) if proof else None
-    return Bound(value, TheTarget(about), certificate, told["method"], mass, told["solver"])
+    return Bound(value, TheTarget(about), certificate, entry["method"], mass, entry["solver"])
