@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison.adapters.estimators import as_model
 from convexpoison.adapters.read import Scenario, read_scenario
-from convexpoison.attacks.base import Budget, bound_time_limit, check_arguments, find_method
+from convexpoison.attacks.base import DEFAULTS, Budget, bound_time_limit, check_arguments, find_method, given_arguments
 from convexpoison.attacks.evaluate import Outcome, evaluate
 from convexpoison.attacks.follow_the_leader import follow_the_leader
 from convexpoison.bounds.bound import Bound
@@ -142,15 +142,16 @@ def attack(
     >>> result.n_points
     20
     """
-    if isinstance(method, str):
-        find_method(method, True)  # an unknown name is refused before anything is fitted
+    named = None if method is None else find_method(method)  # an unknown name is refused before anything is fitted
     scenario = read_scenario(target, data, victim, space, solver, sample_weight)
     problem, has_target = scenario.problem, scenario.problem.has_target
-    name, found = find_method(method, has_target)
+    name, found = named or find_method(DEFAULTS[has_target])
+    given = given_arguments(
+        {"max_points": max_points, "eps": eps, "goal": goal, "copies": copies, "validation": validation}
+    )
+    check_arguments(name, found, has_target, given, options)
     if copies != 1 and "copies" in found.options:
         options, copies = options | {"copies": copies}, 1
-    given = {"max_points": max_points, "eps": eps, "goal": goal, "copies": copies if copies != 1 else None}
-    check_arguments(name, found, has_target, given, options, validation is not None)
     if "eps" in found.takes and has_target and (eps, max_points, goal) == (None, None, None):
         eps = DEFAULT_EPS
     if max_points is None and not found.needs_budget and "max_points" in found.takes:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from convexpoison.adapters.estimators import ReadTarget, read_target
 from convexpoison.api import attack, lower_bound
+from convexpoison.attacks.base import find_method
 from convexpoison.bounds.bound import Bound
 from convexpoison.data.frames import as_table
 from convexpoison.data.pipeline import PipelineMap
@@ -192,7 +193,8 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         method = self.method or (
             ("fewest_points" if space.parts == {"box"} else "label_flip") if is_goal else "optimal"
         )
-        budget = self.max_points if self.max_points is not None or method == "optimal" else rows.shape[0]
+        takes_budget = "max_points" in find_method(method)[1].takes
+        budget = self.max_points if self.max_points is not None or not takes_budget else rows.shape[0]
         try:
             found = attack(
                 self.goal_,

@@ -21,7 +21,7 @@ from convexpoison.attacks.base import Budget
 from convexpoison.attacks.fewest_points_search import Found, Search
 from convexpoison.poison import Poison
 from convexpoison.problem import Problem
-from convexpoison.targets.rows import is_whole
+from convexpoison.targets.rows import is_integer
 
 
 def fewest_points(
@@ -68,7 +68,7 @@ def run(
 ) -> tuple[Search, Found, Poison]:
     """Search; return the search, what it has found, and that as poison."""
     for name, value in (("n_starts", n_starts), ("max_iter", max_iter)):
-        if not is_whole(value, 1):
+        if not is_integer(value, 1):
             raise ValueError(f"{name} must be a positive integer; got {value!r}")
     search = Search(problem, budget, flip, max_iter)
     with tqdm(desc="fewest points", unit=" tries", file=sys.stderr, disable=budget.hidden) as bar:

@@ -36,7 +36,7 @@ from convexpoison.attacks.projection import Projection
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
-from convexpoison.targets.rows import appended, error_rate, is_whole
+from convexpoison.targets.rows import appended, error_rate, is_integer
 
 Keep = Literal["distance", "residual", "error"]
 
@@ -295,7 +295,7 @@ def _check(problem: Problem, budget: Budget, n_splits: int, keep: str, n_starts:
     if not loss.classification:
         raise ValueError("the KKT attack splits its budget over two labels; this victim is a regression")
     for name, value, least in (("n_splits", n_splits, 2), ("n_starts", n_starts, 1)):
-        if not is_whole(value, least):
+        if not is_integer(value, least):
             raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
     if keep not in ("distance", "residual", "error"):
         raise ValueError(f"keep must be 'distance', 'residual' or 'error'; got {keep!r}")

@@ -21,7 +21,7 @@ from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
-from convexpoison.targets.rows import is_whole
+from convexpoison.targets.rows import is_integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def least_mass(
         DeprecationWarning,
         stacklevel=2,
     )
-    if max_points is not None and not is_whole(max_points, 1):
+    if max_points is not None and not is_integer(max_points, 1):
         raise ValueError(f"max_points must be a positive integer; got {max_points!r}")
     started = perf_counter()
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other

@@ -28,7 +28,7 @@ def n_wrong(model: LinearModel, rows: TrainingData) -> int:
     return int(np.count_nonzero((model.decision_function(rows.X) > 0) != (rows.y > 0)))
 
 
-def is_whole(value: Any, least: int) -> bool:
+def is_integer(value: Any, least: int) -> bool:
     """Return whether the value is an integer of at least ``least``."""
     return isinstance(value, Real) and float(value).is_integer() and float(value) >= least
 
