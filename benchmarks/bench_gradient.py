@@ -30,19 +30,19 @@ from threadpoolctl import threadpool_limits
 import convexpoison as cp
 from convexpoison.attacks.base import Budget
 from convexpoison.attacks.gradient import gradient
-from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
+from convexpoison.attacks.gradient_ascent import Attacker, Iterate, StepRule
 from convexpoison.attacks.influence import influence
-from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import Block
 from convexpoison.poison import Poison
 from convexpoison.problem import Problem
+from convexpoison.targets.rows import appended
 from convexpoison.threats import AddRows
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09
 N, N_VALIDATION = 500, 500
-PACE = Pace(step=1.0, max_iter=30, tol=1e-4)
+RULE = StepRule(step=1.0, max_iter=30, tol=1e-4)
 
 
 class Straightforward:
@@ -87,11 +87,11 @@ class Straightforward:
     def climb(self, x: np.ndarray, label: float) -> tuple[np.ndarray, float]:
         theta = self.fit(np.vstack([self.X, x]), np.append(self.y, label))
         loss, length = self.validation_loss(theta), None
-        for _ in range(PACE.max_iter):
+        for _ in range(RULE.max_iter):
             slope = self.slope(theta, x, label)
             if not slope.any():
                 break
-            longest = PACE.step * self.reach / np.linalg.norm(slope)
+            longest = RULE.step * self.reach / np.linalg.norm(slope)
             length = longest if length is None else length
             while length > 1e-5 * longest:
                 trial = np.clip(x + length * slope, 0, 1)
@@ -104,7 +104,7 @@ class Straightforward:
                 break
             gain = loss_trial - loss
             x, theta, loss, length = trial, theta_trial, loss_trial, 2.0 * length
-            if gain <= PACE.tol * abs(loss - gain):
+            if gain <= RULE.tol * abs(loss - gain):
                 break
         return x, loss
 
@@ -129,9 +129,9 @@ class Counted(Attacker):
 
     trials = 0
 
-    def stand(self, block: Block, earlier: Place | None = None) -> Place:
+    def evaluate(self, block: Block, earlier: Iterate | None = None) -> Iterate:
         self.trials += 1
-        return super().stand(block, earlier)
+        return super().evaluate(block, earlier)
 
 
 def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -> dict[str, object]:
@@ -143,7 +143,7 @@ def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -
     for _ in range(n_points):
         start = ours.start(np.ones(1, dtype=np.int64))
         before = process_time()
-        ours.settle(ours.climb(start, PACE))
+        ours.settle(ours.ascend(start, RULE))
         seconds["ours"].append(process_time() - before)
         before = process_time()
         x, their_loss = theirs.climb(start.points[0], float(start.labels[0]))
@@ -170,12 +170,12 @@ class Remembered(Attacker):
 
     def __init__(self, problem: Problem, budget: Budget) -> None:
         super().__init__(problem, budget)
-        self.tried: list[tuple[Block, Place]] = []
+        self.tried: list[tuple[Block, Iterate]] = []
 
-    def stand(self, block: Block, earlier: Place | None = None) -> Place:
+    def evaluate(self, block: Block, earlier: Iterate | None = None) -> Iterate:
         if earlier is not None:
             self.tried.append((block, earlier))
-        return super().stand(block, earlier)
+        return super().evaluate(block, earlier)
 
 
 def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: int) -> dict[str, object]:
@@ -186,14 +186,14 @@ def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: in
     apart, n = 0.0, 0
     for _ in range(n_points):
         attacker.tried.clear()
-        end = attacker.climb(attacker.start(np.array([copies])), PACE)
+        end = attacker.ascend(attacker.start(np.array([copies])), RULE)
         tried = list(attacker.tried)
         n += len(tried)
         for block, earlier in tried:
             ends = []
             for name, start in (("moved", earlier), ("put in", None)):
                 before = process_time()
-                ends.append(attacker.stand(block, start).loss)
+                ends.append(attacker.evaluate(block, start).loss)
                 seconds[name] += process_time() - before
             apart = max(apart, abs(ends[0] / ends[1] - 1.0))
         attacker.settle(end)
@@ -237,8 +237,7 @@ def effect(mnist: cp.datasets.Dataset, loss: str, n_points: int, n_splits: int) 
 
 
 def test_error(task: tuple[Problem, Budget], test: TrainingData, poison: Poison) -> float:
-    copies = zip(poison.labels.tolist(), poison.points, poison.counts.tolist(), strict=True)
-    model = task[0].victim.trainer(poisoned(task[0].data, tuple(Copies(*one) for one in copies))).model
+    model = task[0].victim.trainer(appended(task[0].data, poison.points, poison.labels, poison.counts)).model
     return float(np.mean((model.decision_function(test.X) > 0) != (test.y > 0)))
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison.adapters.estimators import as_model
 from convexpoison.adapters.read import Scenario, read_scenario
-from convexpoison.attacks.base import Budget, bound_time_limit, check_arguments, find_method
+from convexpoison.attacks.base import DEFAULTS, Budget, bound_time_limit, check_arguments, find_method, given_arguments
 from convexpoison.attacks.evaluate import Outcome, evaluate
 from convexpoison.attacks.follow_the_leader import follow_the_leader
 from convexpoison.bounds.bound import Bound
@@ -33,7 +33,7 @@ from convexpoison.results.attack_result import AttackResult, provenance
 from convexpoison.spaces.space import Space
 
 DEFAULT_EPS = 0.1
-"""Closeness at which an attack stops when nothing else was asked for: MTP's choice for MNIST, in units of the loss."""
+"""Default closeness at which an attack on a model stops: MTP's choice for MNIST, in units of the loss."""
 
 
 def attack(
@@ -57,23 +57,22 @@ def attack(
     progress: bool | None = None,
     **options: Any,
 ) -> AttackResult:
-    """Poison that makes the victim learn a target or reach a goal, and what it must cost at least.
+    """Find poison that induces a target or reaches a goal, and bound the number of points from below.
 
     Parameters
     ----------
     target : fitted estimator, Pipeline, LinearModel, pair (coef, intercept), or goal
         The model to induce: LinearSVC, SVC(kernel="linear"), LogisticRegression, SGDClassifier, LinearRegression, Ridge, or
-        a Pipeline that ends in one of them (poison is then found in the space of the final step, and told in the columns of
-        the Pipeline's input too: ``original_points``; the earlier steps count as fixed). Or the outcome to reach:
+        a Pipeline that ends in one of them (poison is then found in the space of the final step, and also returned in the
+        columns of the Pipeline's input: ``original_points``; the earlier steps count as fixed). Or the outcome to reach:
         a goal of :mod:`convexpoison.goals`, or any ``goal(model) -> bool``.
     data : pair (X, y)
         Clean training data: arrays, sparse matrix or DataFrame (pandas or polars) of shape (n_samples, n_features); any two
         labels.
     victim : Victim, optional
-        How the victim learns; read from the estimator where not given.
+        How the victim learns; default: read from the estimator.
     space : Space, optional
-        Where poison may lie; inferred from the data where not given (:meth:`Space.infer`; :meth:`Space.behind` a Pipeline's
-        steps).
+        Where poison may lie; default: inferred from the data (:meth:`Space.infer`; :meth:`Space.behind` a Pipeline's steps).
     method : str or callable, optional
         For a model (default "follow_the_leader"):
 
@@ -92,17 +91,17 @@ def attack(
         Or an attack of your own: a function ``run(problem, budget, *, option=...) -> Poison`` (see
         :mod:`convexpoison.attacks.base`), or the name of an entry point of the group ``convexpoison.attacks``.
     validation : pair (X, y), optional
-        For methods with a goal: rows on which the attacker wants errors, with their right labels; those of the goal where
-        not given.
+        For methods with a goal: rows on which the attacker wants errors, with their true labels; default: those of
+        the goal.
     test_data : pair (X, y), optional
         Rows on which the accuracy of every model is recorded.
     solver : str
         See :func:`max_loss_difference`.
     eps : float, optional
-        Stop when the maximum loss difference to the target is at most this. 0.1 where neither eps, max_points nor goal
-        is given.
+        Stop when the maximum loss difference to the target is at most this. Default: 0.1 if neither max_points nor
+        goal is given.
     max_points : int, optional
-        Budget; as many points as clean rows where not given. Methods for goals, and "kkt", need it.
+        Budget; default: the number of clean rows. Most methods for goals, and "kkt", need it.
     goal : callable, optional
         On the way to a model: stop when ``goal(model)`` is true, for example :class:`convexpoison.goals.ErrorRate`.
     copies : int
@@ -110,16 +109,16 @@ def attack(
     time_limit_s : float, optional
         Stop after that many seconds, with the best model so far; Ctrl-C does the same.
     bound_time_limit_s : float, optional
-        Seconds that each of the two bounds at the end may take. Where not given, as many as the attack, and 60 at most. 0: the
-        attack alone; the bounds are then what the models on its way prove (MTP's Theorem 2).
+        Seconds for each of the two bounds at the end. Default: as many as for the attack, at most 60. 0: the attack alone; the
+        bounds are then those that the models on its way prove (MTP's Theorem 2).
     sample_weight : array of shape (n_samples,), optional
         Weights of the clean rows.
     random_state : int or None
         For methods that draw.
     progress : bool, optional
-        Progress bar; on a terminal only, where not given.
+        Progress bar; default: on a terminal only.
     **options
-        What the method takes besides (the keyword arguments of the function of its name); others are refused.
+        Options of the method (the keyword arguments of the function of its name); others are refused.
 
     Returns
     -------
@@ -128,7 +127,7 @@ def attack(
     Raises
     ------
     ValueError, TypeError
-        If something given cannot be used; the message says what and how to mend it.
+        If an argument cannot be used; the message names it and says how to mend it.
     UnattainableTargetError
         If no number of points reproduces the target.
 
@@ -143,15 +142,16 @@ def attack(
     >>> result.n_points
     20
     """
-    if isinstance(method, str):
-        find_method(method, True)  # an unknown name is refused before anything is fitted
+    named = None if method is None else find_method(method)  # an unknown name is refused before anything is fitted
     scenario = read_scenario(target, data, victim, space, solver, sample_weight)
     problem, has_target = scenario.problem, scenario.problem.has_target
-    name, found = find_method(method, has_target)
+    name, found = named or find_method(DEFAULTS[has_target])
+    given = given_arguments(
+        {"max_points": max_points, "eps": eps, "goal": goal, "copies": copies, "validation": validation}
+    )
+    check_arguments(name, found, has_target, given, options)
     if copies != 1 and "copies" in found.options:
         options, copies = options | {"copies": copies}, 1
-    given = {"max_points": max_points, "eps": eps, "goal": goal, "copies": copies if copies != 1 else None}
-    check_arguments(name, found, has_target, given, options, validation is not None)
     if "eps" in found.takes and has_target and (eps, max_points, goal) == (None, None, None):
         eps = DEFAULT_EPS
     if max_points is None and not found.needs_budget and "max_points" in found.takes:
@@ -190,7 +190,7 @@ def lower_bound(
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
 ) -> Bound:
-    """How many points it takes at least to make the victim learn the target, or to reach a goal.
+    """Prove a lower bound on the number of points that induce the target, or reach a goal.
 
     Parameters
     ----------
@@ -201,16 +201,16 @@ def lower_bound(
         As in :func:`attack`.
     solver : str
         For "theorem_2", as in :func:`max_loss_difference`. The tight bound has programs of its own, for HiGHS (cvxpy where the
-        space has balls); whoever proposes them, the certificate is checked without a solver.
+        space has balls); the certificate is checked without a solver.
     eps : float, optional
         Bound the points behind every model that is eps-close to the target, not the target alone.
     delta : float, optional
         The same for every model within that Euclidean distance of ``(coef, intercept)``: the honest statement for a target
         that was fitted to a tolerance.
     method : {"tight", "theorem_2"}
-        "tight": the supremum of Theorem 2 of MTP, which is the least mass of points that reproduces the target, by
+        "tight": the supremum of Theorem 2 of MTP, which is the size of the smallest fractional attack on the target, by
         linear programming (:mod:`convexpoison.bounds.tight`). "theorem_2": MTP's way, at the models that Algorithm 1 passes
-        through, and in their directions. A space with constraints of your own takes the second way.
+        through, and in their directions. A space with constraints of your own needs the second way.
     max_points : int, optional
         For "theorem_2": length of the run; a shorter run is a weaker bound, not a wrong one.
     time_limit_s : float, optional
@@ -225,7 +225,7 @@ def lower_bound(
     Raises
     ------
     ValueError, TypeError
-        If something given cannot be used.
+        If an argument cannot be used.
 
     Examples
     --------
@@ -294,7 +294,7 @@ def _result(scenario: Scenario, outcome: Outcome, poison: Poison, budget: Budget
         stop_reason=run.reason or poison.status,
         history={name: np.array(values, dtype=np.float64) for name, values in run.history.items()},
         guarantee=guarantee(problem.victim, problem.data, problem.target, outcome.clean, problem.space, limit),
-        reproduction=outcome.reproduction,
+        reproduction=outcome.kkt,
         gap=outcome.gap,
         original_points=original,
         note="; ".join(filter(None, (poison.note, note))),
@@ -313,7 +313,7 @@ def max_loss_difference(
     solver: str = "auto",
     time_limit_s: float | None = None,
 ) -> Difference:
-    """The largest loss difference of two models over a space (MTP, Definition 1).
+    """Compute the largest loss difference of two models over a space (MTP, Definition 1).
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ Goal = Callable[[LinearModel], bool]
 
 
 def rows_asked(rate: float, n_rows: int) -> int:
-    """The least number of rows that is that share of so many; counted, because shares are rounded (``1 - 0.9 < 0.1``)."""
+    """Return the least number of rows that makes up that share; counted, because shares are rounded (``1 - 0.9 < 0.1``)."""
     return ceil(rate * n_rows - 1e-9)
 
 
@@ -68,8 +68,8 @@ class Flip:
     ----------
     x0 : array of shape (n_features,)
     label : label, optional
-        What the clean model predicts, in the same terms as the training labels. :func:`~convexpoison.lower_bound` finds it
-        out by itself; to stop an attack it has to be given.
+        The clean model's prediction, in the same terms as the training labels. :func:`~convexpoison.lower_bound` computes it;
+        to stop an attack it has to be given.
 
     Raises
     ------
@@ -93,14 +93,14 @@ class Flip:
         return bool(model.predict(self._row(model.n_features))[0] != self.label)
 
     def bind(self, clean: LinearModel) -> Flip:
-        """The same goal with the clean model's prediction filled in (and checked, where a label was given)."""
+        """Return the same goal with the clean model's prediction filled in (and checked, if a label was given)."""
         predicted = clean.predict(self._row(clean.n_features)).tolist()[0]
         if self.label is not None and predicted != self.label:
             raise ValueError(f"the clean model predicts {predicted!r} for this row already, not {self.label!r}")
         return replace(self, label=predicted)
 
     def half_spaces(self, data: TrainingData) -> tuple[FloatArray, FloatArray]:
-        """Rows and signed labels: the goal is reached only where ``labels * score <= 0``."""
+        """Return rows and signed labels: the goal is reached only where ``labels * score <= 0``."""
         return self._row(data.n_features), sign_labels(np.array([self.label]), data.classes)[0]
 
     def _row(self, n_features: int) -> FloatArray:
@@ -136,12 +136,12 @@ class Misclassify:
         return bool(np.all(model.predict(_of_width(self.X, model.n_features)) != self.y))
 
     def bind(self, clean: LinearModel) -> Misclassify:
-        """The goal itself: what it means does not depend on the clean model."""
+        """Return the goal itself, which does not depend on the clean model."""
         _of_width(self.X, clean.n_features)
         return self
 
     def half_spaces(self, data: TrainingData) -> tuple[FloatArray, FloatArray]:
-        """Rows and signed labels: the goal is reached only where ``labels * score <= 0``."""
+        """Return rows and signed labels: the goal is reached only where ``labels * score <= 0``."""
         return _of_width(self.X, data.n_features), sign_labels(self.y, data.classes)[0]
 
 

@@ -1,4 +1,4 @@
-"""The problem: who learns, on which rows, what an attacker may do to them, and towards what."""
+"""The problem of an attacker: victim, clean rows, threat, and target or goal."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Problem:
         return found
 
     def trainer(self) -> Trainer:
-        """Return a trainer on the clean rows, fitted once for all who ask: each gets a copy of its own."""
+        """Return a copy of the trainer on the clean rows, which is fitted once."""
         return deepcopy(self._fitted)
 
     @property
     def clean(self) -> LinearModel:
-        """What the victim learns from the clean rows."""
+        """The victim's model on the clean rows."""
         return self._fitted.model
 
     @cached_property

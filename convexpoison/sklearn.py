@@ -1,4 +1,4 @@
-"""An audit in scikit-learn's terms: fit an estimator, and ask at once how much poison it takes."""
+"""An audit in scikit-learn's terms: fit an estimator and bracket the number of poison points that it takes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from convexpoison.adapters.estimators import ReadTarget, read_target
 from convexpoison.api import attack, lower_bound
+from convexpoison.attacks.base import find_method
 from convexpoison.bounds.bound import Bound
 from convexpoison.data.frames import as_table
 from convexpoison.data.pipeline import PipelineMap
@@ -25,7 +26,7 @@ from convexpoison.spaces.space import Space
 
 
 def _has(method: str) -> Callable[[Callable[..., np.ndarray]], Any]:
-    """Whether the wrapped estimator, fitted or not, has that method."""
+    """Return a decorator that makes a method available if the wrapped estimator, fitted or not, has it."""
 
     def check(audit: PoisoningAudit) -> bool:
         getattr(getattr(audit, "estimator_", audit.estimator), method)
@@ -36,7 +37,7 @@ def _has(method: str) -> Callable[[Callable[..., np.ndarray]], Any]:
 
 
 class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """A linear classifier that knows how much poison it takes.
+    """A linear classifier with a bracket on the number of poison points that reach a goal.
 
     ``fit`` fits a clone of the estimator, and then looks for added training rows that reach the goal: as few as a search
     finds (``n_points_``), and a certified bound below which it cannot be done (``bound_``). Predictions are the estimator's.
@@ -46,20 +47,20 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     estimator : LinearSVC, SVC(kernel="linear"), LogisticRegression, SGDClassifier, or a Pipeline that ends in one
         The learner that is audited, for two classes.
     error_increase : float
-        The default goal: the error rate on the rows of ``fit`` rises by this much (a fraction). Training rows that the
-        attacker has to get wrong are the rows that an audit always has; give ``goal`` for others.
+        The default goal: the error rate on the rows of ``fit`` rises by this much (a fraction). The rows of the default goal are
+        the training rows, since an audit has no others; give ``goal`` for other rows.
     flip : array, sparse matrix or DataFrame of shape (n_rows, n_features), optional
         The goal instead: the predictions of all of these rows change. They go through a Pipeline's earlier steps.
     goal : ErrorRate, Flip, Misclassify, callable, fitted model or pair (coef, intercept), optional
         The goal instead: any first argument of :func:`convexpoison.attack`, in the columns that the final step sees.
     space : Space, optional
-        Where poison may lie, in the columns that the final step sees; what the rows of ``fit`` leave, where not given
+        Where poison may lie, in the columns that the final step sees; default: inferred from the rows of ``fit``
         (:meth:`convexpoison.Space.infer`, :meth:`convexpoison.Space.behind`).
     method : str, optional
-        As in :func:`convexpoison.attack`. Where not given: "fewest_points" for goals in a plain box, "label_flip" for goals in a
+        As in :func:`convexpoison.attack`. Default: "fewest_points" for goals in a plain box, "label_flip" for goals in a
         space with integers or one-hot groups, "optimal" for a model.
     max_points : int, optional
-        Budget of the search; as many as rows where not given.
+        Budget of the search; default: the number of rows.
     time_limit_s : float, optional
         For the search; the bound may take as long again.
     random_state : int or None
@@ -68,20 +69,20 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     Attributes
     ----------
     n_points_ : float
-        Points of the attack found; 0 if the estimator does it without poison, ``inf`` if no attack was found within the
+        Points of the attack found; 0 if the estimator reaches the goal without poison, ``inf`` if no attack was found within the
         budget (which is no proof that there is none).
     bound_ : Bound or None
         Certified. For ``flip`` (and Flip, Misclassify): no attack whatever reaches the goal with fewer than
-        ``bound_.n_points``. For an error rate such a bound is not known, and it is that of the model found: nobody induces
-        *that model* with fewer. None where there is neither.
+        ``bound_.n_points``. For an error rate such a bound is not known, and it is that of the model found: no attack induces
+        *that model* with fewer. None if there is neither.
     attack_ : AttackResult or None
         Poison, in order; ``attack_.original_points`` in the columns of X.
     estimator_ : the fitted estimator
-    goal_ : what was asked for, as :func:`convexpoison.attack` understood it
+    goal_ : the first argument of :func:`convexpoison.attack`
     classes_ : array of shape (2,)
     n_features_in_ : int
     feature_names_in_ : array of names
-        Where X has names.
+        If X has names.
 
     Examples
     --------
@@ -175,7 +176,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
             raise ValueError(f"error_increase is a fraction between 0 and 1, 0 left out; got {self.error_increase}")
 
     def _goal(self, read: ReadTarget, rows: Any, y: np.ndarray) -> Any:
-        """The first argument of :func:`convexpoison.attack`."""
+        """Return the first argument of :func:`convexpoison.attack`."""
         if self.goal is not None:
             return self.goal
         if self.flip is not None:
@@ -192,7 +193,8 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         method = self.method or (
             ("fewest_points" if space.parts == {"box"} else "label_flip") if is_goal else "optimal"
         )
-        budget = self.max_points if self.max_points is not None or method == "optimal" else rows.shape[0]
+        takes_budget = "max_points" in find_method(method)[1].takes
+        budget = self.max_points if self.max_points is not None or not takes_budget else rows.shape[0]
         try:
             found = attack(
                 self.goal_,
@@ -222,24 +224,24 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     # ---------------------------------------------------------------- the estimator's own
 
     def predict(self, X: Any) -> np.ndarray:
-        """Classes as the fitted estimator predicts them, shape (n_rows,)."""
+        """Predict classes with the fitted estimator, shape (n_rows,)."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
     @_has("decision_function")
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores of the fitted estimator, shape (n_rows,)."""
+        """Return scores of the fitted estimator, shape (n_rows,)."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.decision_function(X))
 
     @_has("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the fitted estimator, shape (n_rows, 2)."""
+        """Return probabilities of the fitted estimator, shape (n_rows, 2)."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The fitted estimator's own score: its accuracy."""
+        """Return the fitted estimator's own score: its accuracy."""
         check_is_fitted(self)
         return float(self.estimator_.score(X, y, sample_weight=sample_weight))
 

@@ -34,8 +34,8 @@ def row(params: dict[str, Any], random_state: int) -> dict[str, Any]:
     r, who = rows(dataset), victim(dataset, "hinge")
     if kind in (LEAST, BLIND):
         goal, steer = cp.goals.ErrorRate(level, *r.test), r.test if kind == LEAST else None
-        found = cp.targets.least_mass(goal, r.train, victim=who, space=r.space, flip=steer)
-        model, loss, points, bound = found.model, found.clean_loss, found.n_points, found.bound
+        found = cp.attack(goal, r.train, victim=who, space=r.space, flip=steer, bound_time_limit_s=3600.0)
+        model, loss, points, bound = found.model, found.info["clean_loss"], found.n_points, float(found.induced_bound)
     else:
         candidate = target(dataset, "hinge", level, improved=kind == "improved")
         model, loss = candidate.model, candidate.clean_loss

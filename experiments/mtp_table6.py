@@ -87,7 +87,9 @@ def _least_mass(dataset: str, loss: str, r: Any, budgets: list[int]) -> list[flo
     for error in ERRORS[loss]:
         goal = cp.goals.ErrorRate(error, *r.test)
         try:
-            aim = cp.targets.least_mass(goal, r.train, victim=who, space=r.space, flip=r.test, max_points=budgets[-1])
+            aim = cp.attack(
+                goal, r.train, victim=who, space=r.space, flip=r.test, max_points=budgets[-1], bound_time_limit_s=0
+            )
         except ValueError:  # not reached with the largest budget
             break
         found.append((aim.n_points, aim.model.accuracy(*r.test)))

@@ -50,7 +50,10 @@ MOVED: dict[str, dict[str, str]] = {
     },
     "convexpoison.model": {"LinearModel": "learners.linear_model.LinearModel"},
     "convexpoison.victim": {"Victim": "learners.victim.Victim"},
-    "convexpoison.result": {"AttackResult": "results.attack_result.AttackResult"},
+    "convexpoison.result": {
+        "AttackResult": "results.attack_result.AttackResult",
+        "Reproduction": "poison.KKTCheck",
+    },
     "convexpoison.difference": {
         "Difference": "loss_difference.query.Difference",
         "Question": "loss_difference.query.Question",

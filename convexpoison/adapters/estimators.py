@@ -1,4 +1,4 @@
-"""Reading a target: what a fitted scikit-learn estimator says about the model and about how its victim learns."""
+"""Targets given as fitted scikit-learn estimators, read as a model and a victim."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from convexpoison.learners.victim import Intercept, Victim
 
 @dataclass(frozen=True, eq=False)
 class ReadTarget:
-    """What a target tells.
+    """A target as model and victim.
 
     Attributes
     ----------
     model : LinearModel
     victim : Victim or None
-        None where the target is a bare model and does not say how the victim learns.
+        None for a bare model, which does not say how the victim learns.
     steps : fitted transformer or None
-        What a Pipeline does before its final step.
+        The steps of a Pipeline before its final one.
     """
 
     model: LinearModel
@@ -32,7 +32,7 @@ class ReadTarget:
 
 
 def as_model(target: Any) -> LinearModel:
-    """The linear model of a LinearModel, a pair (coef, intercept), a fitted estimator or the end of a Pipeline."""
+    """Return the linear model of a LinearModel, a pair (coef, intercept), a fitted estimator or the last step of a Pipeline."""
     return read_target(target).model
 
 

@@ -1,4 +1,4 @@
-"""What comes in at the front door, checked and read once: who learns, on which rows, where poison may lie, what is wanted."""
+"""The user's arguments, checked and read once as a problem: victim, rows, space, and target or goal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scenario:
         return self.problem.target if self.problem.has_target else None
 
     def rows(self, data: Any, name: str) -> TrainingData:
-        """Rows to test or to validate on; they may all be of one class."""
+        """Read rows to test or to validate on; they may all be of one class."""
         rows, labels = data
         classes = self.data.classes
         if classes is None and name == "test_data":
@@ -60,7 +60,7 @@ class Scenario:
         return found
 
     def goal_rows(self) -> TrainingData | None:
-        """The rows that the goal wants wrong, with their right labels; None if it names none."""
+        """Return the rows that the goal asks to be wrong, with their true labels; None if it names none."""
         goal = self.problem.goal
         if isinstance(goal, Flip):
             return self.rows((goal.x0[None], [goal.label]), "goal")
@@ -72,12 +72,12 @@ class Scenario:
 def read_scenario(
     target: Any, data: Any, victim: Victim | None, space: Space | None, solver: str, sample_weight: ArrayLike | None
 ) -> Scenario:
-    """Check everything that :func:`convexpoison.attack` and :func:`convexpoison.lower_bound` have in common.
+    """Read and check the arguments that :func:`convexpoison.attack` and :func:`convexpoison.lower_bound` have in common.
 
     Raises
     ------
     ValueError, TypeError
-        If something given cannot be used.
+        If an argument cannot be used.
     """
     from convexpoison.loss_difference.backends import backend
 
@@ -109,6 +109,26 @@ def read_scenario(
     return Scenario(Problem(victim, clean, AddRows(space), model), read.steps, original)
 
 
+def read_model(target: Any, problem: Problem) -> LinearModel:
+    """Return a model given as a target is, checked against the problem; the last step of a Pipeline stands for itself alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is a goal or a Pipeline with other steps, or does not fit the data or the victim.
+    """
+    if callable(target):
+        raise TypeError("start must be a model; got a goal")
+    read = read_target(target)
+    if read.steps is not None:
+        raise ValueError("start is a Pipeline; pass its last step, and the data as that step sees them")
+    classes = problem.data.classes
+    if read.model.classes not in (None, classes):
+        raise ValueError(f"start has the classes {read.model.classes} and the data have {classes}")
+    _check_target(read, problem.victim, problem.data)
+    return replace(read.model, classes=classes)
+
+
 def _original(data: Any, steps: Any) -> PipelineMap | None:
     return None if isinstance(data, TrainingData) else PipelineMap.of(data[0], steps)
 
@@ -121,7 +141,7 @@ def _check_target(read: ReadTarget, victim: Victim, clean: TrainingData) -> None
 
 
 def _space(space: Space | None, data: Any, original: PipelineMap | None, victim: Victim, clean: TrainingData) -> Space:
-    """The user's space, checked; inferred from the rows as the final step sees them where there is none."""
+    """Return the user's space, checked; default: inferred from the rows as the final step sees them."""
     if space is None:
         response = None if victim.loss.classification else clean.y
         if original is None:
@@ -146,7 +166,7 @@ def training_data(
     sample_weight: ArrayLike | None,
     both_classes: bool = True,
 ) -> TrainingData:
-    """Rows as the final step of a Pipeline sees them."""
+    """Return the rows as the final step of a Pipeline sees them."""
     if isinstance(data, (tuple, list)) and len(data) == 2 and steps is not None:
         data = (steps.transform(data[0]), data[1])
     regression = not victim.loss.classification

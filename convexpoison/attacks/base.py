@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -147,8 +147,8 @@ METHODS: dict[str, Method] = {
         needs_budget=False,
         takes=("max_points", "eps", "goal", "copies"),
     ),
-    "optimal": Method("optimal.run", "target", needs_budget=False, takes=()),
-    "nearest": Method("nearest.run", "target", needs_budget=False, takes=("max_points", "eps")),
+    "optimal": Method("optimal.optimal", "target", needs_budget=False, takes=()),
+    "nearest": Method("nearest.nearest", "target", needs_budget=False, takes=("max_points", "eps")),
     "fewest_points": Method("fewest_points.fewest_points", "goal", needs_budget=False),
     "kkt": Method("kkt.kkt", "target"),
     "label_flip": Method("label_flip.label_flip", "goal"),
@@ -159,11 +159,13 @@ METHODS: dict[str, Method] = {
 }
 RENAMED = {"least_mass": "fewest_points"}
 """Old names of methods, for one release."""
-DEFAULTS = {"target": "follow_the_leader", "goal": "fewest_points"}
-"""The method where none is named."""
+DEFAULTS = {True: "follow_the_leader", False: "fewest_points"}
+"""The method where none is named: for a target, and for a goal."""
+OPEN = ("max_points", "eps", "goal", "copies")
+"""Arguments of an attack that a method may take or not."""
 
 
-def find_method(method: str | Callable[..., Poison] | None, has_target: bool) -> tuple[str, Method]:
+def find_method(method: str | Callable[..., Poison]) -> tuple[str, Method]:
     """Return the name of a method and the method.
 
     Raises
@@ -171,8 +173,6 @@ def find_method(method: str | Callable[..., Poison] | None, has_target: bool) ->
     ValueError
         If the name is neither one of ``METHODS`` nor an entry point.
     """
-    if method is None:
-        method = DEFAULTS["target" if has_target else "goal"]
     if callable(method):
         return getattr(method, "__name__", type(method).__name__), Method(method, takes=("max_points", "eps", "goal"))
     if method in RENAMED:
@@ -185,21 +185,28 @@ def find_method(method: str | Callable[..., Poison] | None, has_target: bool) ->
     raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
 
 
+def given_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of max_points, eps, goal, copies and validation that differ from their defaults."""
+    found = {key: arguments.get(key) for key in (*OPEN, "validation")}
+    return {key: value for key, value in found.items() if value is not None and (key, value) != ("copies", 1)}
+
+
 def check_arguments(
-    name: str, method: Method, has_target: bool, given: dict[str, Any], options: dict[str, Any], validation: bool
+    name: str, method: Method, has_target: bool, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    """Refuse what a method does not take, by what it declares.
+    """Check arguments of an attack by the declarations of its method.
 
     Parameters
     ----------
     given : dict
-        max_points, eps, goal and copies; None where not given.
-    validation : bool
-        Whether validation rows are given.
+        As from :func:`given_arguments`.
+    options : dict
+        Arguments for the method itself.
 
     Raises
     ------
     ValueError, TypeError
+        With what the method takes.
     """
     if method.aims_at == "target" and not has_target:
         goals = [other for other, known in METHODS.items() if known.aims_at == "goal"]
@@ -210,26 +217,13 @@ def check_arguments(
         raise ValueError(
             f"method={name!r} needs a goal, for example convexpoison.goals.ErrorRate(0.2, X, y), as its first argument"
         )
-    if extra := [key for key, value in given.items() if value is not None and key not in method.takes]:
-        takes = ", ".join(method.takes) or "none of max_points, eps, goal and copies"
+    if extra := [key for key in OPEN if key in given and key not in (*method.takes, *method.options)]:
+        takes = ", ".join(method.takes) or f"none of {', '.join(OPEN)}"
         raise ValueError(f"method={name!r} takes {takes}; {', '.join(extra)} do not apply")
-    if validation and method.aims_at == "target":
+    if "validation" in given and method.aims_at == "target":
         raise TypeError(f"method={name!r} does not take validation: it aims at a model")
-    check_options(name, method, options)
-    if method.needs_budget and given["max_points"] is None:
+    if strange := sorted(set(options) - set(method.options)):
+        has = ", ".join(method.options) or "no options"
+        raise TypeError(f"method={name!r} does not take {', '.join(strange)}; it has {has}")
+    if method.needs_budget and "max_points" not in given:
         raise ValueError(f"method={name!r} has a budget; pass max_points")
-
-
-def check_options(name: str, method: Method, options: dict[str, Any]) -> None:
-    """Refuse options that the method does not have.
-
-    Raises
-    ------
-    TypeError
-        With the options that it has.
-    """
-    known = method.options
-    if strange := sorted(set(options) - set(known)):
-        raise TypeError(
-            f"method={name!r} does not take {', '.join(strange)}; it has {', '.join(known) or 'no options'}"
-        )

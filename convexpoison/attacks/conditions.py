@@ -12,7 +12,7 @@ from convexpoison.spaces.space import Space
 
 
 def inside(cp: Any, space: Space, x: Any) -> list[Any]:
-    """The conditions of a space on a cvxpy variable (``cp`` is the module), its whole numbers left out."""
+    """Return the conditions of a relaxed space on a cvxpy variable (``cp`` is the module)."""
     A, low, high = space_rows(space)
     conditions = []
     for rows, lower, upper in ((sp.identity(space.n_features, format="csr"), space.lower, space.upper), (A, low, high)):

@@ -22,7 +22,7 @@ from convexpoison.numerics.intervals import Interval, dot, product
 
 
 def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_points: int, max_loss: float) -> float:
-    """The right-hand side divided by n, from above.
+    """Compute an upper bound on the right-hand side, divided by n.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Evaluation: what poison does to the victim, for every attack alike, and the bounds at the end."""
+"""Evaluation of poison: the models of the retrained victim, and the bounds at the end."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
-from convexpoison.poison import Poison, Status
+from convexpoison.poison import KKTCheck, Poison, Status
 from convexpoison.problem import Problem
-from convexpoison.results.attack_result import Reproduction
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
 _WITNESSES = 256
-"""How many of the models on the way are kept for the bound on the induced model, evenly over the run."""
+"""Number of models, evenly over the run, that are kept for the bound on the induced model."""
 _NUMBERS_KEPT = 2**25
-"""Numbers that the models on the way to a goal may hold together; with more, the points are trained a second time."""
+"""Largest total size of the models on the way to a goal; beyond it, the points are trained a second time."""
 
 
 @dataclass(eq=False)
 class Run:
-    """What has happened so far; one entry of ``history`` for each model, the clean one first.
+    """The record of a run; one entry of ``history`` for each model, the clean one first.
 
     ``models`` keeps some of the models with their ``F`` on the clean rows. ``best`` is the number of points after which the
     model was closest to the target. ``reason`` is why it ended: "close", "goal", "budget", "time limit", "interrupted",
-    "unattainable"; for points that were given (:func:`replay`), what the giver says.
+    "unattainable"; for points of an attack without a trace, its own status.
     """
 
     points: list[FloatArray] = field(default_factory=list)
@@ -64,7 +63,7 @@ class Outcome:
     bound: Bound
     induced_bound: Bound
     seconds: float
-    reproduction: Reproduction | None = None
+    kkt: KKTCheck | None = None
 
 
 class Recorder:
@@ -84,7 +83,7 @@ class Recorder:
         return perf_counter() - self.started
 
     def record(self) -> Difference:
-        """Find where the present model differs most from the target, and add a row to the history."""
+        """Find the maximum loss difference of the current model to the target, and add a row to the history."""
         return self.record_model(self.trainer.model, self.trainer.clean_loss())
 
     def record_model(self, model: LinearModel, clean_loss: float) -> Difference:
@@ -148,7 +147,7 @@ class Recorder:
         return float(np.mean((model.decision_function(test.X) > 0) == (test.y > 0)))
 
     def _keep_model(self, model: LinearModel, objective: float) -> None:
-        """Every ``stride``-th model, thinned by half whenever there are too many."""
+        """Keep every ``stride``-th model; drop every second one whenever there are too many."""
         if len(self.run.points) % self._stride == 0:
             self.run.models.append((model, objective))
         if len(self.run.models) > 2 * _WITNESSES:
@@ -164,7 +163,7 @@ class Recorder:
 
 
 def evaluate(problem: Problem, poison: Poison, budget: Budget) -> Outcome:
-    """Return what poison does to the victim, up to the point that reaches the problem's goal.
+    """Train the victim on poison, up to the point that reaches the problem's goal, and prove the bounds.
 
     For a goal, the outcome's problem has the model that the points induce as its target. The clean rows are fitted once, and
     every point is trained once.
@@ -183,13 +182,13 @@ def evaluate(problem: Problem, poison: Poison, budget: Budget) -> Outcome:
             _towards_target(problem, poison, budget) if problem.has_target else _towards_goal(problem, poison, budget)
         )
         recorder.run.reason = recorder.run.reason or poison.status
-    return replace(recorder.finish(poison.bound), reproduction=poison.kkt)
+    return replace(recorder.finish(poison.bound), kkt=poison.kkt)
 
 
 def _towards_target(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     recorder = Recorder(problem, budget)
     recorder.record()
-    for x, y, count in _edits(poison):
+    for x, y, count in poison.edits:
         recorder.add(x, y, count)
         recorder.record()
     return recorder
@@ -201,7 +200,7 @@ def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     small = len(poison.counts) * problem.data.n_features <= _NUMBERS_KEPT
     models = [(trainer.model, trainer.clean_loss())]
     reached = goal is not None and goal(trainer.model)
-    for x, y, count in [] if reached else _edits(poison):
+    for x, y, count in [] if reached else poison.edits:
         trainer.add(x, y, count)
         used += 1
         if small:
@@ -216,19 +215,15 @@ def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
     else:
         recorder = Recorder(towards, budget, trainer)
         recorder.record_model(*models[0])
-        for edit, found in zip(_edits(first), models[1:], strict=True):
+        for edit, found in zip(first.edits, models[1:], strict=True):
             recorder.note(*edit)
             recorder.record_model(*found)
     recorder.run.reason = "goal" if reached else None
     return recorder
 
 
-def _edits(poison: Poison) -> list[tuple[FloatArray, float, int]]:
-    return list(zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True))
-
-
 def _check(poison: Poison, problem: Problem, budget: Budget) -> None:
-    """Check that a method keeps its contract, so that the user need not find out."""
+    """Check that the poison keeps the contract of attacks."""
     n, total = len(poison.counts), int(np.sum(poison.counts))
     if poison.points.shape != (n, problem.data.n_features) or poison.labels.shape != (n,):
         raise AssertionError(f"{n} counts, but points {poison.points.shape} and labels {poison.labels.shape}")
@@ -241,6 +236,6 @@ def _check(poison: Poison, problem: Problem, budget: Budget) -> None:
 def _best_witnesses(
     problem: Problem, models: list[tuple[LinearModel, float]], solver: str, most: int = 3
 ) -> list[LinearModel]:
-    """The models with the largest z for the induced model."""
+    """Return the models with the largest z for the induced model."""
     values = [(z(problem, model, objective, solver=solver), k) for k, (model, objective) in enumerate(models)]
     return [models[k][0] for value, k in sorted(values, reverse=True)[:most] if value > 0 and np.isfinite(value)]

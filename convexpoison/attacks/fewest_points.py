@@ -3,9 +3,9 @@
 MTP picks, among label-flip models that reach the goal, the one of least clean loss. The number of points for a target is the
 size of its smallest fractional attack (:mod:`convexpoison.bounds.tight`), and the attacker needs no model in particular: so that
 size itself is minimised. For the hinge over a convex space two distinct points, one of each label, are as good as any number of
-points inside the margin, since these act as their mean does. So places and shares of one point per label are moved by exact
-derivatives of the victim's optimum (:mod:`convexpoison.learners.implicit.best_response`), with ever fewer copies, for as long as
-the retrained victim reaches the goal.
+points inside the margin, since these act as their mean does. So one point per label and the points' shares of the copies
+are optimised by exact derivatives of the victim's optimum (:mod:`convexpoison.learners.implicit.best_response`), with ever
+fewer copies, for as long as the retrained victim reaches the goal.
 
 The number of points found is an upper bound on the fewest, and nothing proves that it is the least: the search is local.
 """
@@ -21,7 +21,7 @@ from convexpoison.attacks.base import Budget
 from convexpoison.attacks.fewest_points_search import Found, Search
 from convexpoison.poison import Poison
 from convexpoison.problem import Problem
-from convexpoison.targets.rows import is_whole
+from convexpoison.targets.rows import is_integer
 
 
 def fewest_points(
@@ -68,13 +68,17 @@ def run(
 ) -> tuple[Search, Found, Poison]:
     """Search; return the search, what it has found, and that as poison."""
     for name, value in (("n_starts", n_starts), ("max_iter", max_iter)):
-        if not is_whole(value, 1):
+        if not is_integer(value, 1):
             raise ValueError(f"{name} must be a positive integer; got {value!r}")
     search = Search(problem, budget, flip, max_iter)
     with tqdm(desc="fewest points", unit=" tries", file=sys.stderr, disable=budget.hidden) as bar:
         search.bar = bar
         found = search.shrink(search.grow(n_starts) if start is None else search.from_target(start))
-    counts = found.place.counts(found.n)
+    counts = found.iterate.counts(found.n)
     used = counts > 0
     info = {"clean_loss": search.victim.objective(found.model, search.data)}
-    return search, found, Poison(found.place.points[used], search.climber.labels[used], counts[used], "goal", info=info)
+    return (
+        search,
+        found,
+        Poison(found.iterate.points[used], search.ascent.labels[used], counts[used], "goal", info=info),
+    )

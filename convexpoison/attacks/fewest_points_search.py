@@ -1,4 +1,4 @@
-"""The search for the fewest poison points that reach a goal: up until it is reached, then down as far as it goes."""
+"""The search for the fewest poison points that reach a goal: more copies until it is reached, then ever fewer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.integers import whole_points
-from convexpoison.adapters.read import read_scenario
+from convexpoison.adapters.read import read_model
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.fewest_points_ascent import Climber, Place
-from convexpoison.attacks.goal_surrogate import Aim
+from convexpoison.attacks.fewest_points_ascent import Ascent, Iterate
+from convexpoison.attacks.goal_surrogate import GoalSurrogate
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.data.training_data import TrainingData
@@ -22,23 +22,23 @@ from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
-from convexpoison.targets.cheapest import cheapest
+from convexpoison.targets.cheapest import cheapest_of
 from convexpoison.targets.label_flip import label_flips
 from convexpoison.targets.rows import appended, error_rate
 
 _FIRST = 0.01
-"""Points to begin with, as a share of the clean rows."""
+"""First number of points, as a share of the clean rows."""
 _GROWTH, _SHRINKAGE = 1.5, 0.9
 _FAILURES = 5
-"""Numbers of points that fail one after another, each half as far from the last success, before the search ends."""
+"""Failures in a row, each number of points half as far from the last success as the one before, that end the search."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Poison that reaches the goal, checked with the exact victim."""
+    """Poison that reaches the goal; the exact victim has been retrained on it."""
 
     n: int
-    place: Place
+    iterate: Iterate
     model: LinearModel
 
 
@@ -61,26 +61,27 @@ class Search:
         if flip is not None:
             if not isinstance(goal, ErrorRate):
                 raise ValueError("flip names the rows to steer by for an error rate; this goal has rows of its own")
-            steer = TrainingData.from_user(flip, classes=self.data.classes, both_classes=False)
-        aim = Aim.of(self.goal, problem.clean, self.data, steer)
+            steer = self._rows_of(flip)
+        surrogate = GoalSurrogate.of(self.goal, problem.clean, self.data, steer)
+        self._goal_rows = None if isinstance(self.goal, Flip) else self._rows_of((self.goal.X, self.goal.y))
         self.flip, self.max_iter = flip, max_iter
         self.clock = Clock("fewest points", budget.time_limit_s)
         self.max_points = budget.max_points if budget.max_points is not None else self.data.n_samples
-        self.climber = Climber(self.victim, self.data, self.space, aim, self.goal, self.clock)
+        self.ascent = Ascent(self.victim, self.data, self.space, surrogate, self.goal, self.clock)
         self.history: dict[str, list[float]] = {name: [] for name in ("n_points", "reached", "error", "seconds")}
         self.bar: Any = None
 
     # ---------------------------------------------------------------- reaching the goal
 
     def grow(self, n_starts: int) -> Found:
-        """Follow the best starts with ever more copies until one of them reaches the goal."""
+        """Ascend from the best initial points with ever more copies until one of them reaches the goal."""
         n = min(self.max_points, max(2, round(_FIRST * self.data.n_rows)))
         brief = max(1, self.max_iter // 4)
-        tried = [self.climber.climb(place, n, "share_wrong", brief)[0] for place in self.climber.starts()]
-        places = sorted(tried, key=lambda place: -place.height)[:n_starts]
+        tried = [self.ascent.ascend(iterate, n, "share_wrong", brief)[0] for iterate in self.ascent.initial_points()]
+        iterates = sorted(tried, key=lambda iterate: -iterate.objective)[:n_starts]
         while True:
-            places = [self.climber.climb(place, n, "share_wrong", self.max_iter)[0] for place in places]
-            reached = [found for place in places if (found := self.attempt(place, n)[0]) is not None]
+            iterates = [self.ascent.ascend(iterate, n, "share_wrong", self.max_iter)[0] for iterate in iterates]
+            reached = [found for iterate in iterates if (found := self.attempt(iterate, n)[0]) is not None]
             if reached:
                 return reached[0]
             if n >= self.max_points or self.clock.over:
@@ -90,88 +91,79 @@ class Search:
             n = min(self.max_points, round(_GROWTH * n))
 
     def from_target(self, start: Any) -> Found:
-        """The least-mass attack of a given target, or of the cheapest label flip."""
+        """Return an attack that begins at the tight fractional attack on a given target, or on the cheapest label flip."""
         named = isinstance(start, str) and start == "label_flip"
-        bound = self.bound(self._label_flip() if named else self._read(start))
-        place = self._place_of(bound)
-        if place is None or not np.isfinite(bound.mass):
+        bound = self.bound(self._label_flip() if named else read_model(start, self.problem))
+        iterate = self._iterate_of(bound)
+        if iterate is None or not np.isfinite(bound.mass):
             raise ValueError("no attack on the target to start from was found; leave start out, or give another target")
         n = min(self.max_points, max(1, int(whole_points(bound.mass))))
         while True:
-            found, place = self.attempt(place, n)
+            found, iterate = self.attempt(iterate, n)
             if found is not None:
                 return found
             if n >= self.max_points or self.clock.over:
                 raise ValueError(f"the target to start from leads to no attack with up to {n} points; leave start out")
             n = min(self.max_points, max(n + 1, round(1.1 * n)))
 
-    def _read(self, start: Any) -> LinearModel:
-        """The model to start from, checked against victim and data."""
-        scenario = read_scenario(start, self.data, self.victim, self.space, "auto", None)
-        if scenario.target is None:
-            raise TypeError("start must be a model; got a goal")
-        if scenario.steps is not None:
-            raise ValueError("start is a Pipeline; pass its last step, and the data as that step sees them")
-        return scenario.target
-
     def _label_flip(self) -> LinearModel:
-        """The cheapest of the label flips that reach an error rate."""
+        """Return the cheapest of the label flips that reach an error rate."""
         if not isinstance(self.goal, ErrorRate):
             raise ValueError("start='label_flip' is for an error rate; leave start out, or give a model")
-        rows = (self.goal.X, self.goal.y)
         hidden = self.bar is None or self.bar.disable
         found = label_flips(
             self.victim,
             self.data,
             error=self.goal.rate,
             flip=self.flip,
-            evaluate=rows,
+            evaluate=(self.goal.X, self.goal.y),
             progress=False if hidden else None,
         )
-        return cheapest(found, self.data, victim=self.victim, space=self.space, time_limit_s=self.clock.left()).model
+        models = [candidate.model for candidate in found]
+        return models[cheapest_of([self.problem.towards(model) for model in models], self.clock)]
 
-    def attempt(self, place: Place, n: int) -> tuple[Found | None, Place]:
-        """An ascent with n copies: what it found if the exact victim reaches the goal, and where it ended in any case."""
+    def attempt(self, iterate: Iterate, n: int) -> tuple[Found | None, Iterate]:
+        """Ascend with n copies; return the attack if the exact victim reaches the goal, and the last iterate in any case."""
         model: LinearModel | None = None
 
-        def accept(here: Place) -> bool:
+        def accept(here: Iterate) -> bool:
             nonlocal model
             model = self.retrained(here, n)
             return self.goal(model)
 
-        end, accepted = self.climber.climb(place, n, "nearest_wrong", self.max_iter, accept)
+        end, accepted = self.ascent.ascend(iterate, n, "nearest_wrong", self.max_iter, accept)
         found = Found(n, end, model) if accepted and model is not None else None
         self._note(n, found)
         return found, end
 
-    def retrained(self, place: Place, n: int) -> LinearModel:
-        """The exact victim on the clean rows and n poison points."""
-        counts = place.counts(n)
-        return self.victim.trainer(appended(self.data, place.points, self.climber.labels, counts)).model
+    def retrained(self, iterate: Iterate, n: int) -> LinearModel:
+        """Return the exact victim's model on the clean rows and n poison points."""
+        counts = iterate.counts(n)
+        return self.victim.trainer(appended(self.data, iterate.points, self.ascent.labels, counts)).model
 
     # ---------------------------------------------------------------- fewer points
 
     def shrink(self, found: Found) -> Found:
-        """Ever fewer copies; and where the model's own least-mass attack has fewer yet, the same again from there."""
+        """Reduce the number of copies; if the tight attack on the model found has fewer yet, reduce again from there."""
         found = self._fewer(found)
         while not self.clock.over:
             bound = self.bound(found.model)
             n = int(whole_points(bound.mass)) if np.isfinite(bound.mass) else found.n
-            place = self._place_of(bound)
-            better = self.attempt(place, n)[0] if place is not None and 0 < n < found.n else None
+            iterate = self._iterate_of(bound)
+            better = self.attempt(iterate, n)[0] if iterate is not None and 0 < n < found.n else None
             if better is None:
                 break
             found = self._fewer(better)
         return found
 
     def _fewer(self, found: Found) -> Found:
-        """Ever fewer copies, each ascent from where the last one ended: what has failed with fewer is better with more."""
-        place, factor, failures = found.place, _SHRINKAGE, 0
+        """Reduce the number of copies, each ascent from the last iterate of the one before, whether that failed or not."""
+        iterate, factor, failures = found.iterate, _SHRINKAGE, 0
         while failures < _FAILURES and not self.clock.over:
             n = min(found.n - 1, round(factor * found.n))
             if n < 1:
                 break
-            better, place = self.attempt(place, n)
+            better, iterate = self.attempt(iterate, n)
             if better is None:
                 factor, failures = 0.5 * (1.0 + factor), failures + 1
             else:
@@ -179,22 +171,22 @@ class Search:
         return found
 
     def bound(self, model: LinearModel) -> TightBound:
-        """What is known of a model's least mass in the time that is left; nothing if the solver fails."""
+        """Return the tight bound of a model in the time that is left; an empty one if the solver fails."""
         try:
             return tight_bound(self.problem.towards(model), time_limit_s=self.clock.left())
         except SolverError:
             return TightBound(0.0, np.inf, None)
 
-    def _place_of(self, bound: TightBound) -> Place | None:
-        """The fractional attack with one point a label."""
-        labels = self.climber.labels
+    def _iterate_of(self, bound: TightBound) -> Iterate | None:
+        """Return the fractional attack, its points averaged for each label; None if it is empty."""
+        labels = self.ascent.labels
         masses, points = np.zeros(labels.size), np.tile(0.5 * (self.space.lower + self.space.upper), (labels.size, 1))
         for k, y in enumerate(labels.tolist()):
             parts = [part for part in bound.attack if part.label == y and part.point is not None]
             masses[k] = sum(part.weight for part in parts)
             if masses[k] > 0.0:
                 points[k] = sum(part.weight / masses[k] * np.asarray(part.point) for part in parts)
-        return Place(points, masses / masses.sum()) if masses.sum() > 0.0 else None
+        return Iterate(points, masses / masses.sum()) if masses.sum() > 0.0 else None
 
     # ---------------------------------------------------------------- the record
 
@@ -208,13 +200,11 @@ class Search:
             self.bar.set_postfix_str(f"{n} points {'reach' if found else 'do not reach'} the goal")
 
     def error(self, model: LinearModel) -> float:
-        """Share of the goal's rows that the model has wrong."""
-        if isinstance(self.goal, Flip):
-            return float(self.goal(model))
-        classes = self.data.classes
-        return error_rate(
-            model, TrainingData.from_user((self.goal.X, self.goal.y), classes=classes, both_classes=False)
-        )
+        """Return the share of the goal's rows that the model has wrong."""
+        return float(self.goal(model)) if self._goal_rows is None else error_rate(model, self._goal_rows)
+
+    def _rows_of(self, rows: Any) -> TrainingData:
+        return TrainingData.from_user(rows, classes=self.data.classes, both_classes=False)
 
 
 def _check_space(space: Space) -> None:

@@ -76,14 +76,14 @@ def _copies(recorder: Recorder) -> int:
 
 
 def _refuse_unattainable(problem: Problem, budget: Budget) -> None:
-    """Apply Theorem 2 to the clean model and to models between it and the target, before any point is looked for."""
+    """Raise if Theorem 2, at the clean model or a model between it and the target, proves the target unattainable."""
     clean = problem.clean
     for fraction in (1.0, 0.1, 0.01):
         theta = problem.target.between(clean, fraction)
         if not np.isfinite(z(problem, theta, solver=budget.solver)):
             raise UnattainableTargetError(
                 "no number of added points reproduces this target: by Theorem 2 of MTP the clean data prefer another "
-                "model by more than any points of the space can make up for. Choose a target of smaller norm "
+                "model by more than any points of the space can compensate. Choose a target of smaller norm "
                 f"(this one has |coef| = {np.linalg.norm(problem.target.coef):.4g}, the clean model "
                 f"{np.linalg.norm(clean.coef):.4g}), enlarge the space, or regularise less"
             )

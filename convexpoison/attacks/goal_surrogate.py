@@ -1,4 +1,4 @@
-"""Goals as smooth functions of the model, which a gradient can climb."""
+"""Goals as smooth functions of the model, for gradient ascent."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ AnyGoal = ErrorRate | Misclassify | Flip
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
-    """Rows of which a number is to be wrong.
+class GoalSurrogate:
+    """Smooth surrogates of a goal: rows, and how many of them the model has to have wrong.
 
     Attributes
     ----------
     X : array or CSR matrix of shape (n_rows, n_features)
     y : array of shape (n_rows,)
-        The right labels, -1 and +1.
+        The true labels, -1 and +1.
     n_wrong : int
-        How many are to be wrong.
+        The number of rows to be wrong.
     unit : float
-        Size of a margin on these rows, in which temperatures are measured.
+        Median absolute score of these rows under the clean model, the unit of temperatures.
     """
 
     X: Any
@@ -37,8 +37,8 @@ class Aim:
     unit: float
 
     @classmethod
-    def of(cls, goal: AnyGoal, clean: LinearModel, data: TrainingData, steer: TrainingData) -> Aim:
-        """The goal's own rows where all are to be wrong; for an error rate those that the attacker steers by."""
+    def of(cls, goal: AnyGoal, clean: LinearModel, data: TrainingData, steer: TrainingData) -> GoalSurrogate:
+        """Return the surrogate on the goal's own rows if all are to be wrong; for an error rate, on the rows ``steer``."""
         rows = steer
         if not isinstance(goal, ErrorRate):
             rows = TrainingData.from_user(goal.half_spaces(data), classes=(-1.0, 1.0), both_classes=False)
@@ -47,27 +47,27 @@ class Aim:
         return cls(rows.X, rows.y, max(1, n_wrong), unit)
 
     def margins(self, theta: FloatArray) -> FloatArray:
-        """Of all rows, shape (n_rows,)."""
+        """Return the margins of all rows, shape (n_rows,)."""
         d = self.X.shape[1]
         return np.asarray(self.y * (np.asarray(self.X @ theta[:d]).reshape(-1) + theta[d:].sum()))
 
     def share_wrong(self, theta: FloatArray, temperature: float) -> tuple[float, FloatArray]:
-        """The share of wrong rows, each counted by a sigmoid of its margin, and its gradient."""
+        """Return the share of wrong rows, each counted by a sigmoid of its margin, and its gradient."""
         t = temperature * self.unit
         wrong = expit(-self.margins(theta) / t)
-        return float(wrong.mean()), self._pull(-wrong * (1.0 - wrong) / (t * wrong.size), slice(None), theta.size)
+        return float(wrong.mean()), self._gradient(-wrong * (1.0 - wrong) / (t * wrong.size), slice(None), theta.size)
 
     def nearest_wrong(self, theta: FloatArray, temperature: float) -> tuple[float, FloatArray]:
-        """Minus the mean softplus of the ``n_wrong`` smallest margins, and its gradient.
+        """Return minus the mean softplus of the ``n_wrong`` smallest margins, and its gradient.
 
-        Rows that need not be wrong, and those that are clearly, do not pull.
+        Rows that need not be wrong do not contribute to the gradient, and rows that are clearly wrong hardly do.
         """
         t, margins = temperature * self.unit, self.margins(theta)
         chosen = np.argpartition(margins, self.n_wrong - 1)[: self.n_wrong]
         z = margins[chosen] / t
-        return -t * float(np.logaddexp(0.0, z).mean()), self._pull(-expit(z) / self.n_wrong, chosen, theta.size)
+        return -t * float(np.logaddexp(0.0, z).mean()), self._gradient(-expit(z) / self.n_wrong, chosen, theta.size)
 
-    def _pull(self, weight: FloatArray, chosen: Any, n_parameters: int) -> FloatArray:
+    def _gradient(self, weight: FloatArray, chosen: Any, n_parameters: int) -> FloatArray:
         signed = weight * self.y[chosen]
         gradient = np.asarray(self.X[chosen].T @ signed).reshape(-1)
         return np.append(gradient, signed.sum()) if n_parameters > gradient.size else gradient

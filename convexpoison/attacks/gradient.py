@@ -1,4 +1,4 @@
-"""Gradient attacks: points move up the gradient of the validation loss, one after another.
+"""Gradient attacks: gradient ascent of the points on the validation loss, one after another.
 
 Biggio, Nelson and Laskov (ICML 2012) for the SVM, the derivative through its support set; Demontis et al. (USENIX Security
 2019) for logistic regression; Jagielski et al. (IEEE S&P 2018) for squared loss, where the response moves with the
@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.attacks.gradient_ascent import Attacker, Iterate, StepRule, check_count
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
 
@@ -32,18 +32,18 @@ def gradient(
     jointly: bool = False,
     copies: int = 1,
 ) -> Poison:
-    """Poison by projected gradient ascent on the victim's loss over ``budget.rows``, with exact derivatives.
+    """Add points found by projected gradient ascent on the victim's loss over ``budget.rows``, with exact derivatives.
 
     Parameters
     ----------
     problem : Problem
     budget : Budget
         With rows. Integer columns and one-hot groups are relaxed on the way, and rounded when a point is finished: the
-        nearest whole numbers or a random rounding, whichever does more (``info["rounded"]``).
+        better of the nearest integers and random roundings (``info["rounded"]``).
     n_restarts : int
-        Random starts of every point (of all points, if jointly); the best end is kept.
+        Random initial points for every point (for all points, if jointly); the best result is kept.
     max_iter : int
-        Steps of one ascent at most.
+        Largest number of steps of one ascent.
     step : float
         Length of the first trial of an ascent, in units of the largest distance of a clean row from their mean; a line
         search finds the others.
@@ -67,9 +67,9 @@ def gradient(
     """
     check_count("n_restarts", n_restarts)
     check_count("copies", copies)
-    pace = Pace(step, max_iter, tol)
+    rule = StepRule(step, max_iter, tol)
     attacker = Attacker(problem, budget)
-    run = _Run(attacker, pace, n_restarts, _shares(budget.n_points, copies))
+    run = _Run(attacker, rule, n_restarts, _shares(budget.n_points, copies))
     status = run.jointly() if jointly else run.one_by_one()
     poison, rounded = attacker.settled, "integer" in problem.space.parts
     info = {"validation_loss": run.losses, "n_steps": run.n_steps, "rounded": rounded}
@@ -79,8 +79,8 @@ def gradient(
 class _Run:
     """The losses on the way, and how many steps they took."""
 
-    def __init__(self, attacker: Attacker, pace: Pace, n_restarts: int, counts: np.ndarray) -> None:
-        self.attacker, self.pace, self.n_restarts, self.counts = attacker, pace, n_restarts, counts
+    def __init__(self, attacker: Attacker, rule: StepRule, n_restarts: int, counts: np.ndarray) -> None:
+        self.attacker, self.rule, self.n_restarts, self.counts = attacker, rule, n_restarts, counts
         self.losses = [attacker.loss]
         self.n_steps = 0
 
@@ -101,7 +101,7 @@ class _Run:
         return "goal" if attacker.reached(attacker.model) else "budget"
 
     def jointly(self) -> Status:
-        """One ascent for the whole budget; interrupted, nothing has been settled."""
+        """Run one ascent for the whole budget; if it is interrupted, no points are settled."""
         attacker = self.attacker
         try:
             best = self._best(self.counts)
@@ -113,22 +113,22 @@ class _Run:
             return "goal"
         return "time limit" if attacker.clock.over else "budget"
 
-    def _best(self, counts: np.ndarray) -> Place:
-        """The best end of the ascents from random starts, rounded."""
+    def _best(self, counts: np.ndarray) -> Iterate:
+        """Return the best result of the ascents from random initial points, rounded."""
         attacker, best = self.attacker, None
         for restart in range(self.n_restarts):
             if restart and attacker.clock.over:
                 break
             start = attacker.start(counts)
-            climbed = attacker.climb(start, self.pace)
-            self.n_steps += len(climbed.losses) - 1
-            end = attacker.whole(climbed, start)
+            ascended = attacker.ascend(start, self.rule)
+            self.n_steps += len(ascended.losses) - 1
+            end = attacker.rounded(ascended, start)
             best = end if best is None or end.loss > best.loss else best
         assert best is not None
         return best
 
 
 def _shares(budget: int, copies: int) -> np.ndarray:
-    """Copies of each point: as many as allowed, the last point what is left."""
+    """Return the copies of each point: as many as allowed, the rest for the last point."""
     full, left = divmod(budget, int(copies))
     return np.array([copies] * full + ([left] if left else []), dtype=np.int64)

@@ -20,31 +20,31 @@ from convexpoison.learners.trainers import Trainer
 from convexpoison.problem import Problem
 
 _SUFFICIENT = 1e-4
-"""Share of the gain that the gradient promises which a step must bring (Armijo)."""
+"""Sufficient increase of a step, as a share of the first-order prediction (Armijo)."""
 _SHORTER, _LONGER = 0.25, 2.0
 _SHORTEST = 1e-5
-"""Length of a trial, relative to the first one, under which the ascent has arrived."""
+"""Length of a trial, relative to the first one, below which the ascent ends."""
 _FLAT = 1e-12
-"""Relative rise over the reach of the data under which a slope counts as none: a hinge optimum that as many rows hold on the
+"""Relative increase over the diameter of the data below which a slope counts as 0: a hinge optimum with as many rows on the
 margin as there are parameters does not move at all."""
 _DRAWS = 8
-"""Randomised roundings that are tried besides the nearest one."""
+"""Random roundings that are tried besides the nearest one."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How far to go.
+class StepRule:
+    """Step-size rule: first trial, backtracking, and when the ascent ends.
 
     Attributes
     ----------
     step : float
         Length of the first trial, in units of the largest distance of a clean row from their mean.
     max_iter : int
-        Accepted steps at most.
+        Largest number of accepted steps.
     tol : float
-        Relative gain of a step under which the ascent has arrived.
+        Relative gain of a step below which the ascent ends.
     exact : bool
-        The gradient is that of the loss itself, so that a step must bring what it promises; else any rise will do.
+        Whether the gradient is that of the loss itself. Then a step needs a sufficient increase; else any increase is enough.
     """
 
     step: float
@@ -61,10 +61,10 @@ class Pace:
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Where an ascent stands; ``losses`` after every accepted step, the first at the start.
+class Iterate:
+    """A block of points and the victim trained on it; ``losses`` after every accepted step, the first at the start.
 
-    ``trainer`` has the block at ``places``, besides all that is settled.
+    ``trainer`` has the block at ``places``, besides all settled points.
     """
 
     block: Block
@@ -82,7 +82,7 @@ class Place:
 
 
 class Attacker:
-    """The victim on the clean rows and the points that are settled, and what moving further points does to it.
+    """The victim on the clean rows and the settled points, and its response to further points.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Attacker:
     inner : Loss, optional
         As in :class:`~convexpoison.learners.implicit.at_optimum.AtOptimum`.
     fixed_response : bool
-        Whether the response of a point stays what it was at the start (regression).
+        Whether the response of a point stays fixed (regression).
 
     Raises
     ------
@@ -122,7 +122,7 @@ class Attacker:
 
     @property
     def model(self) -> LinearModel:
-        """The victim on the clean rows and the settled points."""
+        """Model of the victim on the clean rows and the settled points."""
         return self._trainer.model
 
     @property
@@ -134,8 +134,8 @@ class Attacker:
         """Return whether the model reaches the goal."""
         return self.problem.goal is not None and self.problem.goal(model)
 
-    def stand(self, block: Block, earlier: Place | None = None) -> Place:
-        """Where the victim ends up if the block is added; ``earlier``: where it was with the block's points elsewhere."""
+    def evaluate(self, block: Block, earlier: Iterate | None = None) -> Iterate:
+        """Train the victim with the block added; ``earlier``: an iterate of the same block, to start from."""
         trainer = deepcopy(self._trainer if earlier is None else earlier.trainer)
         if earlier is None:
             places = trainer.place(block.points, block.labels, block.counts)
@@ -143,24 +143,24 @@ class Attacker:
             places = earlier.places
             trainer.move(places, block.points, block.labels)
         loss = mean_loss(self.problem.victim, trainer.model, self._outer)
-        return Place(block, trainer, places, (*(() if earlier is None else earlier.losses), loss))
+        return Iterate(block, trainer, places, (*(() if earlier is None else earlier.losses), loss))
 
-    def settle(self, place: Place) -> None:
-        """Add its block for good."""
+    def settle(self, place: Iterate) -> None:
+        """Add the block of an iterate to the settled points."""
         self._trainer = place.trainer
         self.settled = self.settled + place.block
 
-    def slope(self, place: Place) -> Slope:
-        """Derivative of the loss with respect to the block."""
+    def slope(self, place: Iterate) -> Slope:
+        """Return the derivative of the loss with respect to the block."""
         found, n = self._implicit.at(place.model, self.settled + place.block), len(self.settled)
         return Slope(found.points[n:], found.labels[n:])
 
-    # ---------------------------------------------------------------- starts
+    # ---------------------------------------------------------------- initial points
 
     def start(self, counts: np.ndarray, labels: FloatArray | None = None) -> Block:
-        """Random clean rows with their labels flipped; ``labels``: what the flipped ones must be.
+        """Draw random clean rows and flip their labels; ``labels``: the flipped labels to draw from.
 
-        A response goes to the end of its range that is farther away.
+        A response is moved to the farther end of its range.
         """
         chosen = [self._draw(None if labels is None else float(labels[k])) for k in range(counts.size)]
         return Block(self.problem.data.rows.take(np.array(chosen)), self._flipped[chosen], counts)
@@ -175,31 +175,31 @@ class Attacker:
 
     # ---------------------------------------------------------------- ascent
 
-    def climb(self, start: Block, pace: Pace) -> Place:
-        """Ascend from there until no step brings anything; the loss rises with every accepted step."""
-        place = self.stand(start)
+    def ascend(self, start: Block, rule: StepRule) -> Iterate:
+        """Ascend until no step brings anything; the loss increases with every accepted step."""
+        place = self.evaluate(start)
         length: float | None = None
-        for _ in range(pace.max_iter):
+        for _ in range(rule.max_iter):
             if self.clock.over:
                 break
             slope = self.slope(place)
             steepest = float(np.linalg.norm(np.column_stack([slope.points, slope.labels]), axis=1).max())
             if steepest * self._reach <= _FLAT * place.loss:
                 break
-            longest = pace.step * self._reach / steepest
-            better, length = self._advance(place, slope, longest if length is None else length, longest, pace)
+            longest = rule.step * self._reach / steepest
+            better, length = self._advance(place, slope, longest if length is None else length, longest, rule)
             if better is None:
                 break
-            idle = better.loss - place.loss <= pace.tol * abs(place.loss)
+            idle = better.loss - place.loss <= rule.tol * abs(place.loss)
             place = better
             if idle:
                 break
         return place
 
     def _advance(
-        self, place: Place, slope: Slope, length: float, longest: float, pace: Pace
-    ) -> tuple[Place | None, float]:
-        """The first trial that brings enough, ever shorter ones; and the length to go on with."""
+        self, place: Iterate, slope: Slope, length: float, longest: float, rule: StepRule
+    ) -> tuple[Iterate | None, float]:
+        """Return the first of ever shorter trials that brings enough, and the length of the next first trial."""
         while length > _SHORTEST * longest and not self.clock.over:
             block = self._moved(place.block, slope, length)
             if block is not None:
@@ -207,14 +207,14 @@ class Attacker:
                 gain += float(slope.labels @ (block.labels - place.block.labels))
                 if gain <= 0.0:
                     return None, length
-                trial = self.stand(block, place)
-                if trial.loss > place.loss and (not pace.exact or trial.loss >= place.loss + _SUFFICIENT * gain):
+                trial = self.evaluate(block, place)
+                if trial.loss > place.loss and (not rule.exact or trial.loss >= place.loss + _SUFFICIENT * gain):
                     return trial, _LONGER * length
             length *= _SHORTER
         return None, length
 
     def _moved(self, block: Block, slope: Slope, length: float) -> Block | None:
-        """The block that far up the slope, or None where it could not be kept in the space."""
+        """Return the block after a step, or None if the projection failed to keep it in the space."""
         points = self.project(block.points + length * slope.points)
         if not self.project.inside(points):
             return None
@@ -222,12 +222,12 @@ class Attacker:
             return replace(block, points=points)
         return replace(block, points=points, labels=np.clip(block.labels + length * slope.labels, *self.response))
 
-    def whole(self, place: Place, start: Block) -> Place:
-        """With whole numbers where the space wants them: the best of a few roundings that lie in the space, or the start."""
+    def rounded(self, place: Iterate, start: Block) -> Iterate:
+        """Return the best of a few roundings to integer columns that lie in the space; for points without one, the start."""
         space = self.problem.space
         if "integer" not in space.parts:
             return place
-        candidates = (self.stand(block, place) for block in self._roundings(place.block, start))
+        candidates = (self.evaluate(block, place) for block in self._roundings(place.block, start))
         return max(candidates, key=lambda candidate: candidate.loss)
 
     def _roundings(self, block: Block, start: Block) -> Iterator[Block]:
@@ -238,14 +238,14 @@ class Attacker:
 
 
 def _response(problem: Problem, budget: Budget) -> tuple[float, float] | None:
-    """Range of the response; None for classes."""
+    """Return the range of the response; None for classes."""
     if problem.victim.loss.classification:
         return None
     return problem.space.response or (float(problem.data.y.min()), float(problem.data.y.max()))
 
 
 def _starts(problem: Problem, budget: Budget, response: tuple[float, float] | None) -> tuple[FloatArray, np.ndarray]:
-    """Flipped labels (responses) of all clean rows, and the numbers of those rows that may be starts."""
+    """Return the flipped labels (responses) of all clean rows, and the indices of the rows that may be initial points."""
     if response is not None:
         low, high = response
         flipped = np.where(problem.data.y > 0.5 * (low + high), low, high)
@@ -263,7 +263,7 @@ def _starts(problem: Problem, budget: Budget, response: tuple[float, float] | No
 
 
 def _reach(X: object) -> float:
-    """Largest distance of a row from the mean row."""
+    """Return the largest distance of a row from the mean row."""
     rows = sp.csr_matrix(X)
     mean = np.asarray(rows.mean(axis=0)).ravel()
     squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel() - 2.0 * (rows @ mean) + mean @ mean
@@ -271,6 +271,6 @@ def _reach(X: object) -> float:
 
 
 def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless the option is a positive whole number."""
+    """Raise ValueError unless the option is a positive integer."""
     if isinstance(value, bool) or value != int(value) or value < 1:
-        raise ValueError(f"{name} must be a positive whole number; got {value}")
+        raise ValueError(f"{name} must be a positive integer; got {value}")

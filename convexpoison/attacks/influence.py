@@ -17,7 +17,7 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
+from convexpoison.attacks.gradient_ascent import Attacker, Iterate, StepRule, check_count
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
@@ -35,7 +35,7 @@ def influence(
     tol: float = 1e-4,
     smoothing: float = 1e-3,
 ) -> Poison:
-    """Poison by influence functions: a few points with many copies.
+    """Add a few points with many copies, found by influence functions.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def influence(
     positive_share : float
         Share of the budget that carries the label +1 (the larger response), where the space allows both labels.
     n_restarts : int
-        Random starts; the best end is kept.
+        Random initial points; the best result is kept.
     max_iter : int
-        Steps of one ascent at most.
+        Largest number of steps of one ascent.
     step : float
         Length of the first trial, in units of the largest distance of a clean row from their mean.
     tol : float
@@ -60,8 +60,8 @@ def influence(
     Returns
     -------
     Poison
-        ``info``: "validation_loss" (clean, then at the best run's start, after each of its steps, and after rounding where the
-        space wants whole numbers), "rounded", "smoothing" (None where nothing was smoothed).
+        ``info``: "validation_loss" (clean, then at the best run's start, after each of its steps, and after rounding of
+        integer columns), "rounded", "smoothing" (None if nothing was smoothed).
 
     Raises
     ------
@@ -75,10 +75,10 @@ def influence(
     if not (np.isfinite(smoothing) and smoothing > 0):
         raise ValueError(f"smoothing must be positive and finite; got {smoothing}")
     smooth = problem.victim.loss.smooth
-    pace = Pace(step, max_iter, tol, exact=smooth)
+    rule = StepRule(step, max_iter, tol, exact=smooth)
     attacker = Attacker(problem, budget, None if smooth else SmoothHinge(smoothing), fixed_response=True)
     losses = [attacker.loss]
-    best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), pace, n_restarts)
+    best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), rule, n_restarts)
     status: Status = "interrupted" if interrupted else "time limit" if attacker.clock.over else "budget"
     if best is not None:
         attacker.settle(best)
@@ -90,16 +90,16 @@ def influence(
 
 
 def _best(
-    attacker: Attacker, groups: tuple[FloatArray, np.ndarray], pace: Pace, n_restarts: int
-) -> tuple[Place | None, bool]:
-    """The best end of the ascents from random starts, rounded; and whether the user interrupted."""
-    best: Place | None = None
+    attacker: Attacker, groups: tuple[FloatArray, np.ndarray], rule: StepRule, n_restarts: int
+) -> tuple[Iterate | None, bool]:
+    """Return the best result of the ascents from random initial points, rounded; and whether the user interrupted."""
+    best: Iterate | None = None
     try:
         for restart in range(n_restarts):
             if restart and attacker.clock.over:
                 break
             start = attacker.start(groups[1], groups[0])
-            end = attacker.whole(attacker.climb(start, pace), start)
+            end = attacker.rounded(attacker.ascend(start, rule), start)
             best = end if best is None or end.loss > best.loss else best
     except KeyboardInterrupt:
         return best, True
@@ -107,7 +107,7 @@ def _best(
 
 
 def _groups(attacker: Attacker, n_distinct: int, positive_share: float) -> tuple[FloatArray, np.ndarray]:
-    """Labels of the distinct points and copies of each."""
+    """Return the labels of the distinct points and the copies of each."""
     problem, budget, ends = attacker.problem, attacker.budget, attacker.response or (-1.0, 1.0)
     total, labels = budget.n_points, problem.space.labels
     n = min(n_distinct, total)
@@ -124,5 +124,5 @@ def _groups(attacker: Attacker, n_distinct: int, positive_share: float) -> tuple
 
 
 def _shared(total: int, parts: int) -> list[int]:
-    """Whole numbers as equal as they can be."""
+    """Return integers as equal as possible with that sum."""
     return [total // parts + (k < total % parts) for k in range(parts)]

@@ -1,4 +1,4 @@
-"""Where poison points start: validation rows with their labels flipped."""
+"""Initial points: validation rows with their labels flipped."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.problem import Problem
 
 
-class Clones:
-    """Validation rows, drawn without duplicates as long as there are any left (RMD, Appendix C), labels flipped.
+class InitialPoints:
+    """Validation rows with flipped labels, drawn without replacement until all are used (RMD, Appendix C).
 
-    In regression the response becomes the end of its range that is farther away. Rows outside the space are moved to its
-    nearest point.
+    In regression the response is moved to the farther end of its range. Rows outside the space are projected onto it.
 
     Parameters
     ----------
@@ -54,19 +53,19 @@ class Clones:
             )
 
     def draw(self, n: int) -> tuple[FloatArray, FloatArray]:
-        """Points of shape (n, n_features) and labels of shape (n,)."""
+        """Draw points of shape (n, n_features) and labels of shape (n,)."""
         while len(self._left) < n:
             self._left += self._rng.permutation(self._eligible).tolist()
         chosen, self._left = self._left[:n], self._left[n:]
         return self._project(self._rows.take(np.array(chosen))), np.array(self._flipped[chosen], dtype=np.float64)
 
-    def whole(self, points: FloatArray, starts: FloatArray) -> FloatArray:
-        """The points with whole numbers where the space wants them.
+    def rounded(self, points: FloatArray, starts: FloatArray) -> FloatArray:
+        """Round the integer columns of the points; if that leads out of the space, round the points that they started from.
 
         Raises
         ------
         ValueError
-            If rounding leads out of the space, for a point and for the clone that it started from.
+            If both roundings of a point lie outside the space.
         """
         rounded = next(roundings(self._space, points, 0, self._rng))
         rounded = np.where(
@@ -74,7 +73,7 @@ class Clones:
         )
         if not self._space.contains(rounded).all():
             raise ValueError(
-                "no whole numbers were found near the poison that satisfy the space's balls, slabs or constraints; widen them"
+                "no integers were found near the poison that satisfy the space's balls, slabs or constraints; widen them"
             )
         return rounded
 

@@ -36,13 +36,13 @@ from convexpoison.attacks.projection import Projection
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
-from convexpoison.targets.rows import appended, error_rate, is_whole
+from convexpoison.targets.rows import appended, error_rate, is_integer
 
 Keep = Literal["distance", "residual", "error"]
 
 
 def kkt(problem: Problem, budget: Budget, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int = 10) -> Poison:
-    """Two points, many copies of each, at which a target is nearly stationary.
+    """Add two points, many copies of each, under which a target is nearly stationary.
 
     Hinge: a convex program a split, over any convex space. Smooth losses: the norm is no convex function of the points, and
     L-BFGS-B lowers it from several starts, over a box.
@@ -53,13 +53,13 @@ def kkt(problem: Problem, budget: Budget, *, n_splits: int = 7, keep: Keep = "di
     budget : Budget
         With a ``target``; ``rows`` for ``keep="error"``.
     n_splits : int
-        Splits of the budget on the grid, from all points of label -1 to all of label +1, in whole numbers (7 as in the
+        Splits of the budget on the grid, from all points of label -1 to all of label +1, in integers (7 as in the
         authors' experiments). For the hinge the split that balances the intercept joins them, as there.
     keep : {"distance", "residual", "error"}
-        Which split is kept, after the victim was retrained on each: the model nearest to the target (Euclidean, intercept
+        The criterion, with the victim retrained on each split: the model nearest to the target (Euclidean, intercept
         included), the least norm of the gradient (MTP's comparison) or the largest error on ``budget.rows`` (Koh et al.).
     n_starts : int
-        For smooth losses: pairs of points from which a minimum is looked for (10 in MTP's comparison).
+        For smooth losses: pairs of initial points (10 in MTP's comparison).
 
     Returns
     -------
@@ -116,14 +116,14 @@ class Split:
         return {"distance": self.distance, "residual": self.residual, "error": -self.error}[keep]
 
     def facts(self) -> dict[str, Any]:
-        """Plain numbers for the report."""
+        """Return plain numbers for the report."""
         n_positive = int(self.counts[self.labels > 0].sum())
         facts = {"n_positive": n_positive, "residual": self.residual, "distance": self.distance}
         return facts if np.isnan(self.error) else facts | {"error": self.error}
 
 
 def splits(problem: Problem, n_points: int, n_splits: int) -> list[int]:
-    """Copies of the point of label +1: the grid, and for the hinge the split that balances the intercept."""
+    """Return the copies of the point of label +1: a grid, and for the hinge the split that balances the intercept."""
     labels = problem.space.labels
     if len(labels) == 1:
         return [n_points if labels[0] > 0 else 0]
@@ -136,7 +136,7 @@ def splits(problem: Problem, n_points: int, n_splits: int) -> list[int]:
 
 
 def start(problem: Problem, n_points: int) -> FloatArray:
-    """The gradient at the target without the points' losses, shape (n_features + 1,); 0 for an intercept that is not there."""
+    """Return the gradient at the target without the points' losses, shape (n_features + 1,); 0 for a missing intercept."""
     penalty = np.append(*problem.victim.penalty_gradient(problem.target))
     found = (
         np.append(problem.subdifferential.g.w, problem.subdifferential.g.b) + problem.victim.kappa * n_points * penalty
@@ -146,7 +146,7 @@ def start(problem: Problem, n_points: int) -> FloatArray:
 
 
 def _try_splits(problem: Problem, budget: Budget, n_splits: int, n_starts: int) -> tuple[list[Split], Status]:
-    """All splits, or as many as the time allows, at least one."""
+    """Try all splits, or as many as the time allows, at least one."""
     begun = perf_counter()
     tried: list[Split] = []
     search: _Search = _Descent(problem, budget, n_starts) if problem.victim.loss.smooth else _Cone(problem, budget)
@@ -176,10 +176,10 @@ class _Search(ABC):
 
     @abstractmethod
     def points(self, labels: FloatArray, counts: np.ndarray) -> tuple[float, FloatArray] | None:
-        """The least residual found, and the points; None if some label has no point with loss."""
+        """Return the least residual found, and the points; None if some label has no point with loss."""
 
     def split(self, n_positive: int) -> Split | None:
-        """One division of the budget."""
+        """Solve one division of the budget."""
         counts = np.array([self.budget.n_points - n_positive, n_positive], dtype=np.int64)
         labels = np.array([-1.0, 1.0])[counts > 0]
         counts = counts[counts > 0]
@@ -222,7 +222,7 @@ class _Cone(_Search):
         return float(np.linalg.norm(left)), points
 
     def _settled(self, points: FloatArray) -> FloatArray:
-        """The solver's points, which lie in the space but for its tolerance, moved inside."""
+        """Project the solver's points, which violate the space by its tolerance at most."""
         space = self.problem.space
         points = np.clip(points, space.lower, space.upper)
         if not space.contains(points).all():
@@ -295,8 +295,8 @@ def _check(problem: Problem, budget: Budget, n_splits: int, keep: str, n_starts:
     if not loss.classification:
         raise ValueError("the KKT attack splits its budget over two labels; this victim is a regression")
     for name, value, least in (("n_splits", n_splits, 2), ("n_starts", n_starts, 1)):
-        if not is_whole(value, least):
-            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+        if not is_integer(value, least):
+            raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
     if keep not in ("distance", "residual", "error"):
         raise ValueError(f"keep must be 'distance', 'residual' or 'error'; got {keep!r}")
     if keep == "error" and budget.rows is None:

@@ -1,44 +1,29 @@
-"""What the optimal attacks share: points with whole numbers of copies, and what they do to the victim."""
+"""The KKT residual of poison at a target."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import lsq_linear
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.subdifferential import Subdifferential
+from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_maximum import support
 from convexpoison.spaces.space import Space
+from convexpoison.targets.rows import appended
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
-    """``count`` copies of ``point``; the label is -1 or +1, or the response."""
+def residual(problem: Problem, poison: Poison) -> float:
+    """Return the distance of 0 from the subdifferential of the poisoned objective at the target, computed from the rows.
 
-    label: float
-    point: FloatArray
-    count: int
-
-
-def poisoned(data: TrainingData, poison: tuple[Copies, ...]) -> TrainingData:
-    """The clean rows with the poison appended, copies as weights."""
-    if not poison:
-        return data
-    columns = ([part.point for part in poison], [part.label for part in poison], [float(part.count) for part in poison])
-    return data.with_rows(*map(np.array, columns))
-
-
-def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:
-    """The distance of 0 from the subdifferential of the poisoned objective at the target (Koh et al., 2022, call it the
-    KKT condition), evaluated afresh from the rows."""
-    left = Subdifferential.of(problem.victim, poisoned(problem.data, poison), problem.target)
+    That it is 0 is the KKT condition of Koh et al. (2022).
+    """
+    rows = appended(problem.data, poison.points, poison.labels, poison.counts)
+    left = Subdifferential.of(problem.victim, rows, problem.target)
     g, pulls = np.append(left.g.w, left.g.b), np.column_stack([left.pull_w, left.pull_b])
     used = pulls.any(axis=1)
     if not used.any():
@@ -50,5 +35,5 @@ def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:
 
 
 def far_point(space: Space, target: LinearModel, label: float, clock: Clock) -> FloatArray:
-    """The point of the space with the largest margin under the target: one without loss if there is any."""
+    """Return the point of the space with the largest margin under the target: one without loss if there is any."""
     return support(space, label * target.coef, highs.SOLVER.solve, clock)[0]

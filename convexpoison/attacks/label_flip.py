@@ -25,7 +25,7 @@ _ORDERS: dict[str, _Keys] = {
     "lowest_margin": lambda scores, y, rng: y * scores,
     "subpopulation": lambda scores, y, rng: rng.random(y.size),
 }
-"""What rows are sorted by, from their scores under the clean model and their labels."""
+"""Sort keys, from the rows' scores under the clean model and their labels."""
 
 
 def label_flip(
@@ -36,11 +36,11 @@ def label_flip(
     pool: Literal["clean", "rows"] | None = None,
     fraction: float = 1.0,
 ) -> Poison:
-    """Rows with their labels flipped, added to the training data; the whole budget is spent.
+    """Add copies of rows with flipped labels to the training data; the whole budget is spent.
 
-    The rows are sorted as ``choose`` says, the first ``fraction`` of them is kept, and copies of these are added in rounds, the
-    first rows once more where the budget is no multiple. Rows outside the space are moved to its nearest point, then whole
-    numbers and one-hot groups are rounded; rows that are still outside (rounding may leave a ball or slab), or whose flipped
+    The rows are sorted by ``choose``, the first ``fraction`` of them is kept, and copies of these are added in rounds, the
+    first rows once more if the budget is no multiple. Rows outside the space are projected onto it, then integer columns
+    and one-hot groups are rounded; rows that are still outside (rounding may leave a ball or slab), or whose flipped
     label the space does not allow, are left out.
 
     Parameters
@@ -99,7 +99,7 @@ def label_flip(
 
 
 def _inside(problem: Problem, budget: Budget, source: TrainingData, rows: np.ndarray) -> tuple[FloatArray, np.ndarray]:
-    """The first of these rows, as many as the budget has points, moved into the space; and which they are."""
+    """Return the first of these rows, as many as the budget has points, moved into the space; and their indices."""
     space, most = problem.space, budget.n_points
     points, kept = np.zeros((0, source.n_features)), np.zeros(0, dtype=np.intp)
     onto, rng = Projection(space), np.random.default_rng(budget.random_state)

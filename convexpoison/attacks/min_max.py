@@ -1,4 +1,4 @@
-"""The min-max attack: whichever point hurts the learner most, added again and again, and what no poison can exceed.
+"""The min-max attack: the point of largest loss, added again and again, and an upper bound on the damage of any poison.
 
 Steinhardt, Koh and Liang, "Certified defenses for data poisoning attacks" (NeurIPS 2017), Algorithm 1: the largest training
 loss that k points can cause is the value of a game between points and model. A learner that has little regret plays the
@@ -34,7 +34,7 @@ from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import appended
 
 _RECENT = 256
-"""Models, of the last quarter of the run, whose mean is tried for the bound."""
+"""Number of models of the last quarter of the run whose mean is tried for the bound."""
 
 
 def min_max(
@@ -48,7 +48,7 @@ def min_max(
     decoy: Any = None,
     decoy_quantile: float = 0.1,
 ) -> Poison:
-    """Points of largest loss under a learner's models, and a certified bound on the damage of any points.
+    """Add points of largest loss under a learner's models, and prove a bound on the damage of any points.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def min_max(
         "leader": the victim itself, retrained exactly after every point. "dual_averaging": the paper's regularised dual
         averaging, one gradient a step; the victim's regulariser shrinks it where the paper relies on ``radius`` alone.
     radius : float, optional
-        For "dual_averaging": models stay in the ball ``|theta|_R <= radius``; where not given, in that which the victim
+        For "dual_averaging": models stay in the ball ``|theta|_R <= radius``; default: the ball that the victim
         cannot leave, ``sqrt(2 phi(0) (n + k) / rho(n + k))``.
     step_size : float, optional
         For "dual_averaging" (eta of the paper, for gradients of the loss divided by n): none is needed where the victim is
@@ -128,7 +128,7 @@ class _Game:
         return sum(self.counts)
 
     def answer(self, model: LinearModel) -> Difference:
-        """The point of largest loss; the bound that the model proves is noted."""
+        """Return the point of largest loss, and record the bound that the model proves."""
         victim, data, k = self.problem.victim, self.problem.data, self.budget.n_points
         # Compared with the model 0, under which all points have the same loss.
         nothing = LinearModel(np.zeros(data.n_features))
@@ -140,7 +140,7 @@ class _Game:
         return found
 
     def hardest(self, model: LinearModel) -> Difference:
-        """The point that is added next."""
+        """Return the point that is added next."""
         found = self.answer(model)
         if self.regions:
             nothing = LinearModel(np.zeros(model.n_features))
@@ -149,20 +149,20 @@ class _Game:
         return found
 
     def add(self, difference: Difference, count: int) -> None:
-        """The point, ``count`` times."""
+        """Add the point, ``count`` times."""
         self.points.append(difference.point)
         self.labels.append(difference.label)
         self.counts.append(count)
 
     def retrain(self) -> Trainer:
-        """The victim's trainer with all points in it."""
+        """Return the victim's trainer with all points in it."""
         for i in range(self.n_trained, len(self.points)):
             self.trainer.add(self.points[i], self.labels[i], self.counts[i])
             self.n_trained = i + 1
         return self.trainer
 
     def poison(self, status: Status) -> Poison:
-        """What is returned, once the victim has been trained on it."""
+        """Return the poison, with the bound and the losses of the victim trained on it."""
         victim, data = self.problem.victim, self.problem.data
         points = np.array(self.points).reshape(-1, data.n_features)
         labels, counts = np.array(self.labels), np.array(self.counts, dtype=np.int64)
@@ -215,13 +215,13 @@ def _mean(models: Collection[LinearModel]) -> LinearModel:
 
 
 def _leader(game: _Game) -> Iterator[LinearModel]:
-    """The victim's model on the clean rows and the points so far."""
+    """Yield the victim's model on the clean rows and the points so far."""
     while True:
         yield game.retrain().model
 
 
 def _dual_averaging(game: _Game, radius: float | None, step_size: float | None) -> Iterator[LinearModel]:
-    """``theta = -(sum of the losses' subgradients) / lambda``, all k points at the last one's place.
+    """Yield ``theta = -(sum of the losses' subgradients) / lambda``, with all k points equal to the last one.
 
     In the coordinates ``(w, b / s)``, in which R is half the squared norm. A regulariser of weight sigma adds sigma to lambda at
     every step (Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 2010); without one, and with a step
@@ -246,7 +246,7 @@ def _dual_averaging(game: _Game, radius: float | None, step_size: float | None) 
 
 
 def _regions(problem: Problem, budget: Budget, decoy: Any, quantile: float) -> list[Space]:
-    """For each label the part of the space where the decoy has little loss; none without a decoy."""
+    """Return for each label the part of the space where the decoy has little loss; the space itself without a decoy."""
     if decoy is None:
         return []
     model, regions = as_model(decoy), []
@@ -277,7 +277,7 @@ def _check(
             "without regularisation dual averaging needs step_size and radius; give both, or learner='leader'"
         )
     if copies != int(copies) or copies < 1:
-        raise ValueError(f"copies must be a positive whole number; got {copies}")
+        raise ValueError(f"copies must be a positive integer; got {copies}")
     for name, value in (("radius", radius), ("step_size", step_size)):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive; got {value}")

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from convexpoison.attacks.base import Budget
-from convexpoison.attacks.initial_points import Clones
-from convexpoison.attacks.minimax_game import Batch, Game, Pace
+from convexpoison.attacks.initial_points import InitialPoints
+from convexpoison.attacks.minimax_game import Batch, Game, StepRule
 from convexpoison.learners.implicit.tuning import tuned_victim
 from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
@@ -54,7 +54,7 @@ def minimax(
     inner_steps: int = 150,
     inner_rate: float = 0.1,
 ) -> Poison:
-    """Flipped clones of validation rows, moved against a defender who tunes lambda on those rows (RMD, Eq. 1 and 2).
+    """Add validation rows with flipped labels, moved against a defender who tunes lambda on those rows (RMD, Eq. 1 and 2).
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def minimax(
         (:func:`convexpoison.attack` then keeps the first points that reach it). The hinge is differentiated, and trained
         with, in its smooth form (:class:`~convexpoison.learners.implicit.SmoothHinge`).
     tune : {"l2", "per_class", "per_feature"} or None
-        What the defender tunes: one lambda, one for each class, one for each feature; None: nothing (lambda is fixed).
+        The defender's hyperparameters: one lambda, one for each class, one for each feature; None: lambda is fixed.
     lambda_range : pair of floats
-        Where every lambda stays while it is tuned.
+        Range of every lambda while it is tuned.
     initial_lambda : float or array, optional
-        Where lambda starts; the victim's own where not given, moved into the range with a warning where it lies outside.
+        First lambda; default: the victim's own. It is moved into the range, with a warning, if it lies outside.
     batch_size : int
-        Points that are moved together; then they stay, and the next batch begins.
+        Points that are moved together; then they stay fixed, and the next batch begins.
     iterations : int
         Hyperiterations a batch (``T_mul``, or ``T_Dp`` where lambda is fixed): a step of the points, then one of lambda.
     clean_iterations : int
@@ -82,8 +82,8 @@ def minimax(
         (measured in widths of the box), and that of lambda, is divided by its largest entry first, and the rates fall to
         0 over a batch, so that they need not be fitted to the data: alpha is the first move in widths of the box, beta in lambda.
     restarts : int
-        Further starts (RMD, footnote 4) where lambda is fixed: of every batch, from other clones; and of the lambda that is
-        learned on the clean rows, from 0.5 around it. The best end is kept.
+        Further starts (RMD, footnote 4): of every batch from other initial points, if lambda is fixed; and of the lambda learned
+        on the clean rows, from 0.5 around it. The best end is kept.
     hypergradient : {"implicit", "reverse"}
         At the exact optimum of training, or through ``inner_steps`` (``T``) steps of gradient descent with ``inner_rate``
         (``eta``), RMD's Algorithm 1.
@@ -109,23 +109,23 @@ def minimax(
     game = Game(
         _differentiable(problem),
         budget,
-        Pace(iterations, clean_iterations, point_rate, lambda_rate, step),
+        StepRule(iterations, clean_iterations, point_rate, lambda_rate, step),
         tune=tune,
         lambda_range=lambda_range,
         initial_lambda=initial_lambda,
         reverse=_inner(hypergradient, inner_steps, inner_rate),
     )
     _check_counts(batch_size=batch_size, restarts=restarts + 1)
-    clones = Clones(problem, budget, game.project, game.rng)
-    status = _play(game, clones, batch_size, restarts)
+    initial = InitialPoints(problem, budget, game.project, game.rng)
+    status = _play(game, initial, batch_size, restarts)
     counts = np.ones(len(game.labels), dtype=np.int64)
     tuned = None if own else _tuned(game, problem.victim)
     several = "" if tuned is not None or own else _SEVERAL
     return Poison(game.points, game.labels, counts, status, victim=tuned, note=several, info=_info(game, tune))
 
 
-def _play(game: Game, clones: Clones, batch_size: int, restarts: int) -> Status:
-    """Batch after batch until the budget is used or the time is up."""
+def _play(game: Game, initial: InitialPoints, batch_size: int, restarts: int) -> Status:
+    """Play batch after batch until the budget is used or the time is up."""
     budget = game.budget
     hidden = budget.hidden
     try:
@@ -135,28 +135,28 @@ def _play(game: Game, clones: Clones, batch_size: int, restarts: int) -> Status:
                 if game.clock.over:
                     return "time limit"
                 n = min(batch_size, budget.n_points - len(game.labels))
-                game.settle(_best_batch(game, clones, n, restarts))
+                game.settle(_best_batch(game, initial, n, restarts))
                 bar.update(n)
     except KeyboardInterrupt:
         return "interrupted"
     return "time limit" if game.clock.over else "budget"
 
 
-def _best_batch(game: Game, clones: Clones, n: int, restarts: int) -> Batch:
-    """The next points; where lambda is fixed, the best of several starts."""
+def _best_batch(game: Game, initial: InitialPoints, n: int, restarts: int) -> Batch:
+    """Return the next points; if lambda is fixed, the best of several starts."""
     starts = restarts + 1 if game.fixed else 1
     ends: list[Batch] = []
     for _ in range(starts):
         if ends and game.clock.over:
             break
-        points, labels = clones.draw(n)
+        points, labels = initial.draw(n)
         batch = game.play(points, labels)
-        ends.append(replace(batch, points=clones.whole(batch.points, points)))
+        ends.append(replace(batch, points=initial.rounded(batch.points, points)))
     return max(ends, key=lambda batch: batch.objective)
 
 
 def _tuned(game: Game, victim: Victim) -> Victim | None:
-    """What the defender ends up as, in the terms of Victim; lambdas of several kinds have no such form."""
+    """Return the defender at the end as a Victim; None for several lambdas, which have no such form."""
     n_rows = game.problem.data.n_rows + len(game.labels)
     return tuned_victim(victim, float(game.lam[0]), n_rows) if game.lam.size == 1 else None
 
@@ -190,4 +190,4 @@ def _check_counts(**counts: int) -> None:
     for name, value in counts.items():
         if value != int(value) or value < 1:
             least = 0 if name == "restarts" else 1
-            raise ValueError(f"{name} must be a whole number of at least {least}; got {value - 1 + least}")
+            raise ValueError(f"{name} must be an integer of at least {least}; got {value - 1 + least}")

@@ -23,14 +23,14 @@ from convexpoison.problem import Problem
 _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""
 _SPREAD = 0.5
-"""How far around the learned lambda a restart begins (RMD, footnote 4)."""
+"""Largest distance of a restart from the tuned lambda (RMD, footnote 4)."""
 _EXTREME = 300.0
-"""Largest size of a lambda: the square of ``exp(lambda)`` is still a number."""
+"""Largest absolute value of a lambda: the square of ``exp(lambda)`` is still finite."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How many steps, and how long; see :func:`convexpoison.attacks.minimax.minimax`."""
+class StepRule:
+    """Number and length of the steps; see :func:`convexpoison.attacks.minimax.minimax`."""
 
     iterations: int
     clean_iterations: int
@@ -42,7 +42,7 @@ class Pace:
         for name, least in (("iterations", 1), ("clean_iterations", 0)):
             value = getattr(self, name)
             if value != int(value) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")
+                raise ValueError(f"{name} must be an integer of at least {least}; got {value}")
         for name in ("point_rate", "lambda_rate"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive and finite; got {getattr(self, name)}")
@@ -50,7 +50,7 @@ class Pace:
             raise ValueError(f"step must be 'scaled' or 'gradient'; got {self.step!r}")
 
     def move(self, slope: FloatArray, rate: float, left: float) -> FloatArray:
-        """The step along a slope, row by row where it has two dimensions; ``left`` is the share of the batch to come."""
+        """Return the step along a slope, row by row if it has two dimensions; ``left`` is the share of the batch to come."""
         if self.step == "gradient":
             return rate * slope
         largest = np.abs(slope).max(axis=-1, keepdims=True)
@@ -59,7 +59,7 @@ class Pace:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Points that were moved together, and what they do."""
+    """Points that were moved together, and the objective at their end."""
 
     points: FloatArray
     labels: FloatArray
@@ -68,7 +68,7 @@ class Batch:
 
 
 class Game:
-    """What is settled so far, and the play of the next batch.
+    """The settled points, and the play of the next batch.
 
     Attributes
     ----------
@@ -84,14 +84,14 @@ class Game:
         self,
         problem: Problem,
         budget: Budget,
-        pace: Pace,
+        rule: StepRule,
         *,
         tune: str | None,
         lambda_range: tuple[float, float],
         initial_lambda: ArrayLike | None,
         reverse: tuple[int, float] | None,
     ) -> None:
-        self.problem, self.budget, self.pace, self.fixed = problem, budget, pace, tune is None
+        self.problem, self.budget, self.rule, self.fixed = problem, budget, rule, tune is None
         self._tune, self._reverse = tune or "l2", reverse
         self._outer = OuterLoss(problem.victim, _validation(problem, budget))
         self._width = _width(problem, budget)
@@ -108,8 +108,8 @@ class Game:
     # ---------------------------------------------------------------- the defender alone
 
     def tune_on_clean_rows(self, restarts: int) -> None:
-        """Learn lambda without poison; the best of several starts."""
-        if self.fixed or not self.pace.clean_iterations:
+        """Tune lambda without poison; keep the best of several starts."""
+        if self.fixed or not self.rule.clean_iterations:
             return
         gradient = self._gradient(self._problem(self.labels))
         ends = [self._descend(gradient, self.lam)]
@@ -120,33 +120,33 @@ class Game:
 
     def _descend(self, gradient: Callable[[FloatArray], Hypergradient], lam: FloatArray) -> tuple[float, FloatArray]:
         best = (np.inf, lam)
-        for k in range(self.pace.clean_iterations):
+        for k in range(self.rule.clean_iterations):
             found = gradient(lam)
             best = min(best, (found.value, lam), key=lambda end: end[0])
             if self.clock.over:
                 break
-            lam = self._lower(lam, found.lam, 1.0 - k / self.pace.clean_iterations)
+            lam = self._lower(lam, found.lam, 1.0 - k / self.rule.clean_iterations)
         return min(best, (gradient(lam).value, lam), key=lambda end: end[0])
 
     def _lower(self, lam: FloatArray, slope: FloatArray, left: float) -> FloatArray:
-        """A step of the defender (Eq. 2, right)."""
-        return np.asarray(np.clip(lam - self.pace.move(slope, self.pace.lambda_rate, left), *self._range))
+        """Return lambda after a step of the defender (Eq. 2, right)."""
+        return np.asarray(np.clip(lam - self.rule.move(slope, self.rule.lambda_rate, left), *self._range))
 
     # ---------------------------------------------------------------- both
 
     def play(self, points: FloatArray, labels: FloatArray) -> Batch:
-        """Move these points, and lambda with them: the last of both; the best points where lambda is fixed."""
+        """Move these points and lambda in turn; return the last of both, or the best points if lambda is fixed."""
         problem = self._problem(np.concatenate([self.labels, labels]))
         gradient, lam, n = self._gradient(problem), self.lam, len(points)
         best = Batch(points, labels, lam, -np.inf)
-        for k in range(self.pace.iterations):
+        for k in range(self.rule.iterations):
             problem.points[-n:] = points
             found = gradient(lam)
             self._record(found.value, lam)
             best = self._better(best, Batch(points, labels, lam, found.value))
             if self.clock.over:
                 return best
-            left = 1.0 - k / self.pace.iterations
+            left = 1.0 - k / self.rule.iterations
             points = self._raise(points, found.points[-n:], left)
             problem.points[-n:] = points
             if not self.fixed:
@@ -161,14 +161,14 @@ class Game:
         self.batches.append({"n_points": len(self.labels), "lambda": batch.lam.tolist(), "objective": batch.objective})
 
     def _better(self, best: Batch, now: Batch) -> Batch:
-        """With lambda fixed the attacker keeps what did most; else both players stand where they stand."""
+        """Return the better batch if lambda is fixed, else the last one."""
         return best if self.fixed and best.objective >= now.objective else now
 
     def _raise(self, points: FloatArray, slope: FloatArray, left: float) -> FloatArray:
-        """A step of the attacker (Eq. 2, left)."""
-        if self.pace.step == "gradient":
-            return self.project(points + self.pace.move(slope, self.pace.point_rate, left))
-        return self.project(points + self._width * self.pace.move(self._width * slope, self.pace.point_rate, left))
+        """Return the points after a step of the attacker (Eq. 2, left)."""
+        if self.rule.step == "gradient":
+            return self.project(points + self.rule.move(slope, self.rule.point_rate, left))
+        return self.project(points + self._width * self.rule.move(self._width * slope, self.rule.point_rate, left))
 
     def _record(self, objective: float, lam: FloatArray) -> None:
         self.objectives.append(objective)

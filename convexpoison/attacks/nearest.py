@@ -30,7 +30,7 @@ from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 
 _HALVINGS = 20
-"""Of the segment between target and clean model, when its last eps-close model is looked for."""
+"""Bisections of the segment between target and clean model in the search for its last eps-close model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +45,13 @@ class NearestModel:
     counts : int array of shape (n_distinct,)
         Copies of each point.
     model : LinearModel
-        What the victim learns from the clean rows and the points, retrained afresh.
+        The victim's model on the clean rows and the points, retrained from the clean model.
     residual : float
         ``|r|_R*`` at the target (or the aim); 0 means that it is reproduced.
     distance : float
         Euclidean distance of model and target, intercept included.
     reach : float
-        ``residual / rho(n)``: the promised largest ``|theta' - theta_p|_R`` (or to the aim); ``inf`` without regularisation
+        ``residual / rho(n)``: the proven largest ``|theta' - theta_p|_R`` (or to the aim); ``inf`` without regularisation
         or with a free intercept.
     difference : Difference
         Maximum loss difference of model and target (MTP, Definition 1).
@@ -79,7 +79,7 @@ class NearestModel:
         )
 
 
-def run(problem: Problem, budget: Budget) -> Poison:
+def nearest(problem: Problem, budget: Budget) -> Poison:
     """Return the points of :func:`nearest_model`, or of :func:`close_attack` if the budget has an eps."""
     if budget.eps is None:
         found = nearest_model(problem, budget.n_points)
@@ -90,9 +90,9 @@ def run(problem: Problem, budget: Budget) -> Poison:
 
 
 def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = None) -> NearestModel:
-    """The attack of that many points with the least residual at the target, and what it induces.
+    """Return the attack of that many points with the least residual at the target, and the model that it induces.
 
-    Hinge: one point a label (and, in the mean convention, points without loss); where those are of no use the split over
+    Hinge: one point a label (and, in the mean convention, points without loss); if the latter are of no use, the split over
     the labels is the best one. Smooth losses: one point a slice, slices generated until the fractional optimum is reached;
     masses are then rounded and (over a box) the points moved to a least residual nearby.
 
@@ -113,12 +113,12 @@ def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = 
     Raises
     ------
     ValueError
-        n_points below 1 or not whole; a space with other parts.
+        n_points below 1 or no integer; a space with other parts.
     SolverError
         If the solver of the quadratic program fails.
     """
     if n_points != int(n_points) or n_points < 1:
-        raise ValueError(f"n_points must be a whole number of at least 1; got {n_points}")
+        raise ValueError(f"n_points must be an integer of at least 1; got {n_points}")
     _check_space(problem)
     start = perf_counter()
     at = problem if aim is None else problem.towards(aim)
@@ -130,10 +130,11 @@ def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = 
 
 
 def close_attack(problem: Problem, eps: float, *, max_points: int | None = None) -> NearestModel:
-    """The smallest attack of :func:`nearest_model` found that induces a model eps-close to the target.
+    """Return the smallest attack of :func:`nearest_model` found that induces a model eps-close to the target.
 
-    Aims at the target, and at the eps-close model on the way from it to the clean one, which costs less. The number of
-    points is doubled from the lower bound of :func:`eps_close_bound` (where there is one) and then bisected. What is returned
+    Two attacks are tried: on the target, and on the eps-close model on the way from it to the clean one, which takes fewer
+    points. The number of
+    points is doubled from the lower bound of :func:`eps_close_bound` (where there is one) and then bisected. The result
     is an attack; that no smaller number would do is not proven, since closeness need not grow with the budget.
 
     Parameters
@@ -142,7 +143,7 @@ def close_attack(problem: Problem, eps: float, *, max_points: int | None = None)
     eps : float
         Maximum loss difference, in units of the loss; positive.
     max_points : int, optional
-        As many as there are clean rows where not given.
+        Default: the number of clean rows.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def close_attack(problem: Problem, eps: float, *, max_points: int | None = None)
         raise ValueError(f"eps must be a finite, positive number; got {eps}")
     limit = problem.data.n_samples if max_points is None else max_points
     if limit != int(limit) or limit < 1:
-        raise ValueError(f"max_points must be a whole number of at least 1; got {max_points}")
+        raise ValueError(f"max_points must be an integer of at least 1; got {max_points}")
     _check_space(problem)
     nothing = _induced(problem, _no_points(problem), np.nan, perf_counter())
     if nothing.difference.upper <= eps:
@@ -174,7 +175,7 @@ def close_attack(problem: Problem, eps: float, *, max_points: int | None = None)
 
 
 def _fewest(problem: Problem, eps: float, aim: LinearModel | None, too_few: int, limit: int) -> NearestModel:
-    """Doubling and bisection between a number that is too few and a limit."""
+    """Search for the fewest points by doubling and bisection between a number that is too few and a limit."""
     step, n = 1, too_few + 1
     while (found := nearest_model(problem, min(n, limit), aim=aim)).difference.upper > eps:
         if n >= limit:
@@ -191,7 +192,7 @@ def _fewest(problem: Problem, eps: float, aim: LinearModel | None, too_few: int,
 
 
 def _edge(problem: Problem, clean: LinearModel, eps: float) -> LinearModel:
-    """The eps-close model nearest to the clean one on the segment between target and clean model.
+    """Return the eps-close model nearest to the clean one on the segment between target and clean model.
 
     On a segment from the target the loss difference is convex and begins at 0, so it crosses eps once.
     """
@@ -227,7 +228,7 @@ def _check_space(problem: Problem) -> None:
 def _induced(problem: Problem, attack: Attack, residual: float, start: float) -> NearestModel:
     points, labels, counts = attack
     victim = problem.victim
-    trainer = victim.trainer(problem.data)
+    trainer = problem.trainer()
     for point, label, count in zip(points, labels, counts, strict=True):
         trainer.add(point, float(label), int(count))
     model = trainer.model

@@ -1,4 +1,4 @@
-"""Points of a given number that leave the least of the clean rows' gradient: a conic program, slices, rounding, polishing."""
+"""A given number of points with the least residual at a target: a conic program, slices, rounding, polishing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
 _SLICES = 12
-"""Slices of a smooth loss that are generated at most."""
+"""Largest number of slices of a smooth loss."""
 _ENOUGH = 1e-6
-"""Slice generation ends when the dearest slice is no better than those in use by more than this (relative)."""
+"""Slice generation ends when the slice of largest support value is no better than those in use by more than this (relative)."""
 _EXACT = 1e-9
 """A residual below this, relative to the gradient of the clean rows, counts as 0."""
 
@@ -41,31 +41,31 @@ class LeastResidual:
     n_points: int
 
     def fractional(self) -> tuple[list[Slice], LinearProgram, FloatArray]:
-        """Slices, their program, and the best masses where these need not be whole."""
+        """Return slices, their program, and the best fractional masses."""
         problem = self.problem
         if not problem.victim.loss.smooth:
             slices = [Slice(float(y)) for y in problem.space.labels]
             program = TightProgram(problem).program(slices)
             return slices, program, self.solve(program)[program.cost > 0]
         g = problem.subdifferential.g
-        new = self._dearest(np.append(g.w, g.b))[1]
+        new = self._best_slice(np.append(g.w, g.b))[1]
         slices = []
         while True:
             slices.append(new)
             program = TightProgram(problem).program(slices)
             x = self.solve(program)
             r = self._metric**2 * self._balance(program, x)
-            price, new = self._dearest(r)
+            price, new = self._best_slice(r)
             spent = -float(r @ (program.A[: r.size] @ x)) / self.n_points
             done = price - spent <= _ENOUGH * (abs(price) + abs(spent)) or len(slices) >= _SLICES
             if done or self.residual(program, x) <= _EXACT * self._size:
                 return slices, program, x[program.cost > 0]
 
     def roundings(self, masses: FloatArray) -> list[FloatArray]:
-        """Whole masses near the fractional ones that sum to the budget.
+        """Return integer masses near the fractional ones that sum to the budget.
 
         For two masses of a given sum the least residual is a convex function of one of them, so that a neighbour of its
-        minimiser is the best whole number. Of more than three the largest remainders are rounded up.
+        minimiser is the best integer. Of more than three the largest remainders are rounded up.
         """
         low = np.floor(masses + 1e-9)
         missing = round(self.n_points - float(low.sum()))
@@ -76,7 +76,7 @@ class LeastResidual:
         return [low]
 
     def with_counts(self, slices: list[Slice], program: LinearProgram, counts: FloatArray) -> tuple[float, Attack]:
-        """The best points for these whole masses, and the residual that they leave."""
+        """Return the best points for these integer masses, and their residual."""
         lower, upper = program.lower.copy(), program.upper.copy()
         lower[program.cost > 0] = upper[program.cost > 0] = counts
         program = replace(program, lower=lower, upper=upper)
@@ -89,10 +89,10 @@ class LeastResidual:
         return self.residual(program, x), attack
 
     def polished(self, attack: Attack) -> tuple[float, Attack]:
-        """The attack with its points moved within the box, across slices, to a least residual nearby.
+        """Move the points of the attack within the box, across slices, to a local minimum of the residual.
 
-        Whole masses on slices that were chosen for fractional ones leave a residual; the points are many and the balance is
-        a smooth function of them, so it can mostly be taken away. L-BFGS-B on half its square.
+        Integer masses on slices that were chosen for fractional ones have a residual; the points are many and the balance is
+        a smooth function of them, so it can mostly be removed. L-BFGS-B on half its square.
         """
         problem, (points, labels, counts) = self.problem, attack
         victim, target, space, loss = problem.victim, problem.target, problem.space, problem.victim.loss
@@ -119,11 +119,11 @@ class LeastResidual:
         return self._size * float(np.sqrt(2.0 * half_square(moved.ravel())[0])), (moved, labels, counts)
 
     def residual(self, program: LinearProgram, x: FloatArray) -> float:
-        """``|balance|_R*``."""
+        """Return ``|balance|_R*``."""
         return float(np.linalg.norm(self._metric * self._balance(program, x)))
 
     def solve(self, program: LinearProgram) -> FloatArray:
-        """Least residual over the program's constraints with the given total mass, by Clarabel through cvxpy."""
+        """Minimise the residual over the program's constraints with the given total mass, by Clarabel through cvxpy."""
         cp = optional_import("cvxpy", "all", "the nearest model")
         k, x = self._metric.size, cp.Variable(program.n_columns)
         conditions = [program.cost @ x == self.n_points]
@@ -148,8 +148,8 @@ class LeastResidual:
         k = self._metric.size
         return np.asarray(program.A[:k] @ x - program.row_lower[:k])
 
-    def _dearest(self, r: FloatArray) -> tuple[float, Slice]:
-        """The slice whose atoms go farthest against r."""
+    def _best_slice(self, r: FloatArray) -> tuple[float, Slice]:
+        """Return the slice of largest support value along -r."""
         problem, d = self.problem, self.problem.space.n_features
         v = DualVector(-r[:d], -float(r[d]) if self._metric.size > d else 0.0)
         price = dearest(problem.victim, problem.target, problem.space, v)
@@ -164,12 +164,12 @@ class LeastResidual:
 
     @cached_property
     def _size(self) -> float:
-        """What residuals are small compared with."""
+        """Scale of residuals."""
         return max(float(np.linalg.norm(self.problem.subdifferential.g.w)), 1.0)
 
 
 def _conditions(A: sp.csr_matrix, low: FloatArray, high: FloatArray, x: Any) -> list[Any]:
-    """``low <= A x <= high`` without infinite sides."""
+    """Return ``low <= A x <= high`` without infinite sides."""
     equal = low == high
     above, below = np.isfinite(low) & ~equal, np.isfinite(high) & ~equal
     return (
@@ -190,7 +190,7 @@ def _read(problem: Problem, slices: list[Slice], x: FloatArray) -> Attack:
 
 
 def _lossless_point(problem: Problem) -> tuple[FloatArray, float]:
-    """The point of largest margin under the target."""
+    """Return the point of largest margin under the target."""
     space, target = problem.space, problem.target
     scores = Scores(-target.coef, target.coef)  # along the chain the score only grows
     chain = scores.chain(scores.box_chain(Region.of(space)), Region.of(space).groups, 1)

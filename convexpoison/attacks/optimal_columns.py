@@ -1,10 +1,10 @@
 """Attacks over integer and one-hot columns: generated points, with masses.
 
-The points of such a space are no convex set, so they are columns of a linear program one by one. Its dual direction prices
-all others: for the hinge loss by a mixed-integer program per label, for smooth losses by the corners of the relaxed space
-(:mod:`convexpoison.geometry.lower_hull`), all of which are points of the space. Whole numbers of such points
-(:mod:`convexpoison.attacks.optimal_rounding`) seldom reproduce a target to the last digit, and the residual says how
-near they come.
+The points of such a space are no convex set, so each is a column of a linear program. Its dual vector gives the reduced costs
+of all others: for the hinge loss by a mixed-integer program per label, for smooth losses by the corners of the relaxed space
+(:mod:`convexpoison.geometry.lower_hull`), all of which are points of the space. Integer numbers of such points
+(:mod:`convexpoison.attacks.optimal_rounding`) seldom reproduce a target to the last digit; the residual measures the
+difference.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from convexpoison.solvers.linear_maximum import settle
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns, space_rows
 
 _PENALTIES = (1e1, 1e2, 1e3, 1e4)
-"""Points that one unit of residual is worth while points are generated; more where it does not vanish."""
+"""Costs of one unit of residual, in points, during column generation; the next one if the residual does not vanish."""
 _ROUNDS = 400
 _WORTH = 1e-6
-"""A point whose price is above 1 by less does not enter."""
+"""A column whose reduced cost is closer to 0 does not enter."""
 _AT_KINK = 1e-9
 """A margin above 1 by less is rounding."""
 _LEFT = 1e-7
@@ -53,7 +53,7 @@ class Column:
 
 
 def generate(problem: Problem, bound: TightBound, clock: Clock) -> tuple[Master, Solution]:
-    """Points of the space, and masses for them that reproduce the target with the least mass found.
+    """Return points of the space, and masses for them that reproduce the target with the least total found.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def generate(problem: Problem, bound: TightBound, clock: Clock) -> tuple[Master,
 
 
 def _corners(problem: Problem, x: FloatArray) -> list[FloatArray]:
-    """Points of the space of which x is the mean (box and one-hot parts): thresholds run over all columns at once."""
+    """Return points of the space with mean x (box and one-hot parts): one threshold for all columns at a time."""
     space = problem.space
     whole, x = integer_columns(space), space.counts(x)
     part = np.where(whole, x - np.floor(x), 0.0)
@@ -95,7 +95,7 @@ def _corners(problem: Problem, x: FloatArray) -> list[FloatArray]:
 
 @dataclass(eq=False)
 class Master:
-    """The linear program over the points so far: masses, idle mass, shares of boundary rows, and what is left."""
+    """The restricted master problem: masses, idle mass, shares of boundary rows, and residuals."""
 
     problem: Problem
     columns: list[Column] = field(default_factory=list)
@@ -127,7 +127,7 @@ class Master:
         return None
 
     def pull(self, column: Column) -> float:
-        """What the score's derivative of the loss is at a point; 0 for hinge points beyond margin 1."""
+        """Return the derivative of the loss in the score at a point; 0 for hinge points beyond margin 1."""
         loss, target = self.problem.victim.loss, self.problem.target
         argument = float(loss.argument(column.point @ target.coef + target.intercept, column.label))
         if not loss.smooth:
@@ -135,7 +135,7 @@ class Master:
         return float(loss.slope(column.label)) * float(loss.derivative(argument))
 
     def add(self, column: Column) -> bool:
-        """Whether the point is new and pulls."""
+        """Add a point; return whether it is new and its gradient is not 0."""
         pull = self.pull(column)
         if column.key in self.known or pull == 0.0:
             return False
@@ -145,7 +145,7 @@ class Master:
         return True
 
     def generate(self, bound: TightBound, clock: Clock) -> Solution:
-        """Add points until none is worth its price, or until they need no more whole points than the bound."""
+        """Add columns until none has a negative reduced cost, or until the rounded mass is no more than the rounded bound."""
         for penalty in _PENALTIES:
             for _ in range(_ROUNDS):
                 solution = highs.solve(self.program(penalty), None).checked("the masses of the points")
@@ -162,7 +162,7 @@ class Master:
         return solution
 
     def program(self, penalty: float) -> LinearProgram:
-        """Columns: masses, idle mass, shares, residual above and below."""
+        """Build the program; columns: masses, idle mass, shares, residual above and below."""
         atoms = np.array(self.atoms).reshape(-1, self.goal.size).T
         size, n = self.goal.size, atoms.shape[1] + self.idle
         idle = [self.growth[:, None]] * self.idle
@@ -173,8 +173,8 @@ class Master:
         return LinearProgram(cost, upper=upper, A=A, row_lower=self.goal, row_upper=self.goal)
 
     def _priced(self, v: DualVector, clock: Clock) -> list[Column]:
-        """The dearest points for a direction, if they are worth entering."""
-        candidates = self._dearest_active(v, clock) if not self.problem.victim.loss.smooth else self._dearest_corners(v)
+        """Return the points of largest support value for a dual vector, if their reduced costs are negative."""
+        candidates = self._best_active(v, clock) if not self.problem.victim.loss.smooth else self._best_corners(v)
         direction = self._rows(v.w, v.b)
         growth = float(self.growth @ direction)
         return [
@@ -183,8 +183,8 @@ class Master:
             if self.pull(column) * float(self._rows(column.point, 1.0) @ direction) + growth > 1.0 + _WORTH
         ]
 
-    def _dearest_active(self, v: DualVector, clock: Clock) -> list[Column]:
-        """Hinge: ``max -y v @ x`` over the points with a margin of at most 1, one program for each label."""
+    def _best_active(self, v: DualVector, clock: Clock) -> list[Column]:
+        """Solve, for the hinge, ``max -y v @ x`` over the points with a margin of at most 1, one program for each label."""
         space, target, found = self.problem.space, self.problem.target, []
         A, low, high = space_rows(space)
         scale = max(float(np.abs(v.w).max()), 1e-300)  # solvers take small costs for zero
@@ -204,8 +204,8 @@ class Master:
                 found.append(Column(y, settle(space, space.values(solution.x), "highs")))
         return found
 
-    def _dearest_corners(self, v: DualVector) -> list[Column]:
-        """Smooth losses: the dearest corner of the relaxed space for each label (response) and side."""
+    def _best_corners(self, v: DualVector) -> list[Column]:
+        """Return, for smooth losses, the best corner of the relaxed space for each label (response) and side."""
         problem, loss = self.problem, self.problem.victim.loss
         space, target = problem.space, problem.target
         region, scores = Region.of(space), Scores(v.w, target.coef)

@@ -1,6 +1,6 @@
-"""Whole numbers of points for smooth losses: which counts of which labels reproduce a target, and with what points.
+"""Integer numbers of points for smooth losses: counts for each label that reproduce a target, and the points.
 
-With the masses m of :mod:`convexpoison.bounds.tight_perspective` fixed to whole numbers, what is left is one equation a point,
+With the masses m of :mod:`convexpoison.bounds.tight_perspective` fixed to integers, there remains one equation a point,
 ``a u = m f(a / m)``, in variables that are otherwise bound by linear conditions. Two things follow:
 
 - tangents that leave no point prove that these counts, over however many points, do not reproduce the target;
@@ -21,9 +21,10 @@ import numpy as np
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.kkt_check import Copies, far_point, residual
+from convexpoison.attacks.kkt_check import far_point, residual
 from convexpoison.bounds.tight_perspective import Kind, Relaxation, Totals, kinds_of
 from convexpoison.bounds.tight_program import TightBound
+from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import homogeneous_rows
@@ -46,7 +47,7 @@ _POSSIBLE = 1e-7
 _SPLITS = 6
 """Divisions of one number of points over the labels that are tried first, or alone where there are many points."""
 _ALL, _MANY = 20, 400
-"""Up to how many points, and divisions of them, all divisions are tried: few whole numbers may have to lie far from the
+"""Up to how many points, and divisions of them, all divisions are tried: few integers may have to lie far from the
 fractional masses."""
 
 
@@ -61,15 +62,15 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Points, the norm of what they leave of stationarity, and whether that counts as nothing."""
+    """Points, their residual, and whether that counts as 0."""
 
-    poison: tuple[Copies, ...]
+    poison: Poison
     residual: float
     exact: bool
 
 
 def search(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> Found:
-    """The least number of points found that reproduces the target, from the bound upwards; the closest miss if none does.
+    """Return the least number of points found that reproduces the target, from the bound upwards; else the least residual.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def search(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> Fou
 
 
 def _fractional(problem: Problem, bound: TightBound, kinds: list[Kind]) -> tuple[FloatArray, FloatArray]:
-    """Mass of every kind in the fractional attack, and the mean pull of one of its points."""
+    """Return the mass of every kind in the fractional attack, and the mean pull of one of its points."""
     loss = problem.victim.loss
     mass, total = np.zeros(len(kinds)), np.zeros(len(kinds))
     for part in bound.attack:
@@ -123,7 +124,7 @@ def _fractional(problem: Problem, bound: TightBound, kinds: list[Kind]) -> tuple
 
 
 def _splits(mass: FloatArray, n: int) -> list[tuple[int, ...]]:
-    """Divisions of n over the kinds, nearest to the fractional masses first."""
+    """Return the divisions of n over the kinds, nearest to the fractional masses first."""
     wanted = mass * (n / max(float(mass.sum()), 1e-300))
     every = n <= _ALL and comb(n + mass.size - 1, n) <= _MANY
     near = [range(n + 1) if every else range(max(0, int(m) - 2), min(n, int(m) + 3) + 1) for m in wanted]
@@ -137,7 +138,7 @@ def _groups(kinds: list[Kind], split: tuple[int, ...], pull: FloatArray) -> tupl
 
 
 def _refined(groups: tuple[Group, ...]) -> Iterator[tuple[Group, ...]]:
-    """Other starts; two points instead of one for one of the groups; few points all by themselves."""
+    """Yield other initial pulls; two points instead of one for one of the groups; every copy as a point of its own, if few."""
     for factor in _STARTS:
         yield tuple(replace(group, pull=factor * group.pull) for group in groups)
     for k, group in enumerate(groups):
@@ -151,7 +152,7 @@ def _refined(groups: tuple[Group, ...]) -> Iterator[tuple[Group, ...]]:
 
 
 def _divided(group: Group, counts: tuple[int, ...], spread: float) -> list[Group]:
-    """Several points with these counts instead of one, their pulls evenly spread."""
+    """Return several points with these counts instead of one, their pulls evenly spread."""
     factors = 1.0 + spread * np.linspace(-1.0, 1.0, len(counts)) if len(counts) > 1 else np.ones(1)
     return [Group(group.kind, n, group.pull * float(f)) for n, f in zip(counts, factors, strict=True)]
 
@@ -167,14 +168,14 @@ class _Newton:
         self.inside = homogeneous_rows(problem.space)
         g = problem.subdifferential.g
         self.tolerance = _CLOSED * (1.0 + float(np.hypot(np.linalg.norm(g.w), g.b)))
-        self.best = Found((), np.inf, False)
+        self.best = Found(Poison.of((), problem.space.n_features), np.inf, False)
 
     @property
     def done(self) -> bool:
         return self.best.exact or self.clock.over
 
     def solve(self, groups: tuple[Group, ...]) -> bool:
-        """Newton's method; whether these counts are still possible."""
+        """Run Newton's method; return whether these counts are still possible."""
         relaxation = Relaxation(self.problem, [group.kind for group in groups], self.inside)
         counts = np.array([float(group.count) for group in groups])
         pulls = np.array([group.pull for group in groups])
@@ -206,7 +207,8 @@ class _Newton:
         )
 
     def _keep(self, groups: tuple[Group, ...], points: tuple[FloatArray, ...]) -> None:
-        poison = tuple(Copies(g.kind.label, x, g.count) for g, x in zip(groups, points, strict=True))
+        edits = [(x, g.kind.label, g.count) for g, x in zip(groups, points, strict=True)]
+        poison = Poison.of(edits, self.problem.space.n_features)
         left = residual(self.problem, poison)
         if left < self.best.residual:
             self.best = Found(poison, left, left <= self.tolerance)

@@ -1,11 +1,11 @@
-"""The least whole number of points for the hinge loss over a convex space: one mixed-integer program.
+"""The least integer number of points for the hinge loss over a convex space: one mixed-integer program.
 
 Points of one label with a margin of at most 1 form a convex set, so ``m`` of them pull like m copies of their mean. A point
 whose margin is exactly 1 may pull with any share of [0, 1], and one with a margin of 1 or more need not pull at all. Several
 points with shares can be exchanged for as many with share 1 or 0 and one that keeps the fraction, so the program with
 
-- whole masses of full points, one point with a share for each label, and (where regularisation grows with the data) a whole
-  mass of points without loss
+- integer masses of full points, one point with a share for each label, and (if regularisation grows with the data) an
+  integer mass of points without loss
 
 is exact: no attack over the same space uses fewer points than its optimum, and that takes at most five different points.
 """
@@ -20,18 +20,19 @@ import scipy.sparse as sp
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.kkt_check import Copies, far_point
+from convexpoison.attacks.kkt_check import far_point
 from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
+from convexpoison.poison import Edit, Poison
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
 _NO_SHARE = 1e-9
-"""A share below this is taken for none: its point could not be told from rounding errors."""
+"""A share below this counts as none: its point would consist of rounding errors."""
 
 
-def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> tuple[tuple[Copies, ...], bool]:
-    """The least whole number of points that reproduces the target, and whether the solver calls it the least.
+def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) -> Poison:
+    """Return the least integer number of points that reproduces the target.
 
     Parameters
     ----------
@@ -40,23 +41,22 @@ def least_copies(problem: Problem, bound: TightBound, clock: Clock, extra: int) 
     bound : TightBound
     clock : Clock
     extra : int
-        How far above the bound to look.
+        Largest number of points above the bound.
 
     Returns
     -------
-    tuple of Copies
-        Empty where the solver found none in its time, or up to that number.
-    optimal : bool
+    Poison
+        Empty if the solver finds none in its time, or none up to that number.
     """
     first = ceil(bound.value)
-    program = _Program(problem, first, first + extra)
+    program = MixedIntegerProgram(problem, first, first + extra)
     solution = highs.solve(program.program, clock.left())
     if not solution.has_point:
-        return (), False
-    # Masses that are whole only up to a tolerance would leave an error of that size times a large number of copies.
+        return Poison.of((), problem.space.n_features)
+    # Masses that are integer only up to a tolerance would leave an error of that size times a large number of copies.
     settled = highs.solve(program.settled(solution.x), clock.left())
     x = settled.x if settled.optimal else solution.x
-    return program.read(x, clock), solution.optimal
+    return program.read(x, clock)
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class _Place:
     mass: int
 
 
-class _Program:
-    """The program of the tight bound, once for full points and once for points with a share, with whole numbers.
+class MixedIntegerProgram:
+    """The program of the tight bound, once for full points and once for points with a share, with integers.
 
     Added columns: for each label whether there is a point with a share, then the number of points without loss.
     """
@@ -106,7 +106,7 @@ class _Program:
         )
 
     def _extra_rows(self, width: int) -> tuple[sp.csr_matrix, FloatArray, FloatArray]:
-        """Margins of exactly 1 and shares only where there is a point; the mass that does not pull adds up."""
+        """Build the rows for margins of exactly 1, for shares only with a point, and for the sum of the mass without loss."""
         k, w, b = len(self.labels), self.problem.target.coef, self.problem.target.intercept
         rows = np.zeros((2 * k + self.idle, width))
         for i, (y, block) in enumerate(zip(self.labels, self.blocks[k:], strict=True)):
@@ -120,26 +120,29 @@ class _Program:
         return sp.csr_matrix(rows), low, np.concatenate([np.full(k, np.inf), np.zeros(k + self.idle)])
 
     def settled(self, x: FloatArray) -> LinearProgram:
-        """The linear program with the whole numbers fixed."""
+        """Return the linear program with the integers fixed."""
         lower, upper = self.program.lower.copy(), self.program.upper.copy()
         lower[self.counted] = upper[self.counted] = np.round(x[self.counted])
         return replace(self.program, lower=lower, upper=upper, integer=np.array(False))
 
-    def read(self, x: FloatArray, clock: Clock) -> tuple[Copies, ...]:
-        """Points and counts in a solution."""
-        k, space, poison, idle = len(self.labels), self.problem.space, [], 0
+    def read(self, x: FloatArray, clock: Clock) -> Poison:
+        """Return the points and counts of a solution."""
+        k, space, idle = len(self.labels), self.problem.space, 0
+        edits: list[Edit] = []
         for i, block in enumerate(self.blocks):
             count = round(float(x[block.mass if i < k else self.n_base + i - k]))
             if count and x[block.mass] > _NO_SHARE:
                 point = np.clip(x[block.start : block.mass] / x[block.mass], space.lower, space.upper)
-                poison.append(Copies(self.labels[i % k], point, count))
+                edits.append((point, self.labels[i % k], count))
             else:
                 idle += count
         idle += round(float(x[self.n_base + k :].sum()))
-        return (*poison, self._idle_points(idle, clock)) if idle else tuple(poison)
+        if idle:
+            edits.append(self._idle_points(idle, clock))
+        return Poison.of(edits, space.n_features)
 
-    def _idle_points(self, count: int, clock: Clock) -> Copies:
-        """Copies of the point with the largest margin."""
+    def _idle_points(self, count: int, clock: Clock) -> Edit:
+        """Return copies of the point with the largest margin."""
         target = self.problem.target
-        points = [Copies(y, far_point(self.problem.space, target, y, clock), count) for y in self.labels]
-        return max(points, key=lambda part: part.label * (part.point @ target.coef + target.intercept))
+        points = [(far_point(self.problem.space, target, y, clock), y, count) for y in self.labels]
+        return max(points, key=lambda edit: edit[1] * (edit[0] @ target.coef + target.intercept))

@@ -1,7 +1,7 @@
-"""Whole numbers of given points, the residual of stationarity as small as it gets.
+"""Integer numbers of given points with the least KKT residual.
 
 The real columns of a point may still move where the loss is the hinge: all points of one label with a margin of at most 1
-pull alike, so a point times its number enters a linear program.
+have the same derivative, so a point times its number enters a linear program.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.kkt_check import Copies
 from convexpoison.attacks.optimal_columns import Master
 from convexpoison.bounds.tight_program import TightBound
+from convexpoison.poison import Edit, Poison
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, Solution, integer_columns
 
 _CARRIES = 1e-9
-"""The least mass that makes a point worth a whole number."""
+"""The least mass of a point that enters the rounding."""
 
 
 class Rounding:
-    """Whole numbers for the points that carry mass in a solution of the master program.
+    """Integers for the points with mass in a solution of the master program.
 
-    Columns: whole numbers, idle points, shares, residual above and below, then (hinge) the real columns of every point times
+    Columns: integers, idle points, shares, residual above and below, then (hinge) the real columns of every point times
     its number.
     """
 
@@ -45,7 +45,7 @@ class Rounding:
         self.least = least
 
     def _program(self, least: int, most: int) -> LinearProgram:
-        """Minimise the residual over whole numbers with a sum between these."""
+        """Build the program: minimise the residual over integers with a sum between these."""
         part = Master(self.problem)
         for column in self.columns:
             part.add(column)
@@ -64,7 +64,7 @@ class Rounding:
         )
 
     def _moving(self, base: LinearProgram) -> tuple[sp.lil_matrix, sp.lil_matrix]:
-        """The balance with the real columns of every point free, and the rows that keep them in the space and below
+        """Build the balance with the real columns of every point free, and the rows that keep them in the space and below
         margin 1."""
         target, space, real = self.problem.target, self.problem.space, self.real
         r, A = real.size, sp.lil_matrix(base.A)
@@ -81,8 +81,8 @@ class Rounding:
             rows[below[-1] + 1, i] = column.label * fixed - 1.0
         return A, rows
 
-    def solve(self, limit_s: float) -> tuple[Copies, ...]:
-        """The better of the masses rounded and of what the solver finds in its time."""
+    def solve(self, limit_s: float) -> Poison:
+        """Return the better of the rounded masses and the solution that the solver finds in its time."""
         counts = [_rounded(self.masses, self.least)]
         found = highs.solve(self.program, limit_s)
         if found.has_point:
@@ -96,23 +96,24 @@ class Rounding:
         lower[: counts.size] = upper[: counts.size] = counts
         return replace(self.program, lower=lower, upper=upper, integer=np.array(False))
 
-    def _read(self, x: FloatArray, counts: FloatArray) -> tuple[Copies, ...]:
-        space, r, poison = self.problem.space, self.real.size, []
+    def _read(self, x: FloatArray, counts: FloatArray) -> Poison:
+        space, r = self.problem.space, self.real.size
+        edits: list[Edit] = []
         first = x.size - len(self.columns) * r
         for i, column in enumerate(self.columns):
             count = int(counts[i])
             if count:
                 point = column.point.copy()
                 point[self.real] = x[first + i * r : first + (i + 1) * r] / count if r else point[self.real]
-                poison.append(Copies(column.label, np.clip(point, space.lower, space.upper), count))
+                edits.append((np.clip(point, space.lower, space.upper), column.label, count))
         idle = self.master.idle_point()
         if self.master.idle and counts[-1] and idle is not None:
-            poison.append(Copies(idle.label, idle.point, int(counts[-1])))
-        return tuple(poison)
+            edits.append((idle.point, idle.label, int(counts[-1])))
+        return Poison.of(edits, space.n_features)
 
 
 def _rounded(masses: FloatArray, total: int) -> FloatArray:
-    """Whole numbers with that sum, by largest remainders."""
+    """Return integers with that sum, by largest remainders."""
     counts = np.floor(masses)
     short = int(total - counts.sum())
     order = np.argsort(counts - masses, kind="stable")

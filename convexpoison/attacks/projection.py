@@ -1,4 +1,4 @@
-"""The nearest point of a space, and whole numbers where it wants them."""
+"""Projection onto a space, and rounding of its integer columns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from convexpoison.spaces.space import Space
 
 _CYCLES = 2000
 _STILL = 1e-13
-"""Movement within one cycle, relative to the point, at which Dykstra's method has arrived."""
+"""Movement within one cycle, relative to the point, at which Dykstra's method ends."""
 
 
 class Projection:
-    """Euclidean projection onto a space, its whole numbers relaxed (:meth:`Space.relax`).
+    """Euclidean projection onto a relaxed space (:meth:`Space.relax`).
 
     Box and one-hot groups in closed form; balls and slabs besides by Dykstra's method (Boyle and Dykstra, 1986); constraints of
-    the user's own by cvxpy. Numbers may leave a point outside by a little: ask ``inside``.
+    the user's own by cvxpy. Rounding errors may leave a point slightly outside: check with ``inside``.
     """
 
     def __init__(self, space: Space) -> None:
@@ -33,11 +33,11 @@ class Projection:
         self._parts += [lambda x, slab=slab: _onto_slab(x, slab) for slab in space.slabs]  # type: ignore[misc]
 
     def __call__(self, points: FloatArray) -> FloatArray:
-        """Nearest points, row by row; shape (n_points, n_features)."""
+        """Project the points, row by row; shape (n_points, n_features)."""
         return np.array([self._one(x) for x in points]).reshape(points.shape)
 
     def inside(self, points: FloatArray) -> bool:
-        """Whether all rows lie in the relaxed space (tolerance of :meth:`Space.contains`)."""
+        """Return whether all rows lie in the relaxed space (tolerance of :meth:`Space.contains`)."""
         return bool(self.space.contains(points).all())
 
     def _one(self, x: FloatArray) -> FloatArray:
@@ -71,7 +71,7 @@ class Projection:
 
     @cached_property
     def _program(self) -> tuple[Any, Any, Any]:
-        """The point that is projected, the projection, and the problem that ties them: built once, solved often."""
+        """The parameter to project, the projection, and their problem: built once, solved often."""
         cp, space = optional_import("cvxpy", "all", "a space with constraints of its own"), self.space
         wanted, point = cp.Parameter(space.n_features), cp.Variable(space.n_features)
         A, low, high = space_rows(space)
@@ -99,7 +99,7 @@ def _onto_slab(x: FloatArray, slab: Slab) -> FloatArray:
 
 
 def _onto_simplex(x: FloatArray, group: OneHot) -> FloatArray:
-    """Values of at least 0 that sum to 1, or to at most 1 (Held, Wolfe and Crowder, 1974)."""
+    """Project onto the values of at least 0 that sum to 1, or to at most 1 (Held, Wolfe and Crowder, 1974)."""
     positive = np.maximum(x, 0.0)
     if group.at_most_one and positive.sum() <= 1.0:
         return positive
@@ -109,10 +109,10 @@ def _onto_simplex(x: FloatArray, group: OneHot) -> FloatArray:
 
 
 def roundings(space: Space, points: FloatArray, n_draws: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """The points with whole numbers where the space wants them: the nearest, then random ones.
+    """Yield the points with their integer columns rounded: to the nearest integers, then at random.
 
-    A random one goes up with the probability that keeps the mean (randomised rounding, as Koh, Steinhardt and Liang, 2022,
-    do). Balls, slabs and constraints are not minded.
+    A random rounding goes up with the probability that keeps the mean (randomised rounding, as in Koh, Steinhardt and Liang,
+    2022). Balls, slabs and constraints are ignored.
     """
     for draw in range(1 + n_draws):
         yield np.array([_rounded(space, x, rng if draw else None) for x in points]).reshape(points.shape)

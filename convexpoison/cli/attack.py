@@ -110,7 +110,7 @@ def attack(
 def method_settings(method: str, options: tuple[str, ...], without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read ``--option``, checked against the method's function; parameters shared by all methods have their own options."""
     shared = tuple(signature(attack_function).parameters)
-    found = find_method(method, True)[1]
+    found = find_method(method)[1]
     if options and not found.options:
         raise click.UsageError(f"--option {options[0]}: method {method} has no options")
     return read_settings(options, found.load(), f"method {method}", without=(*shared, *without))

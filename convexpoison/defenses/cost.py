@@ -131,7 +131,7 @@ def filter_cost(
         raise TypeError(f"filter must come from defenses.sphere or defenses.slab; got {type(filter).__name__}")
     scenario = read_scenario(target, data, victim, space, "auto", None)
     if scenario.target is None:
-        raise ValueError("filter_cost needs a model; for a goal find one first, for example with targets.least_mass")
+        raise ValueError("filter_cost needs a model; for a goal find one first, for example attack(goal, ...).model")
     if not scenario.problem.victim.loss.classification:
         raise ValueError("these filters are for classification; this victim is a regression")
     clean, within, model = scenario.data, scenario.problem.space.relax(), scenario.target

@@ -1,4 +1,4 @@
-"""The result of an attack: what to add, what it induces, and the bracket around the number of points."""
+"""The result of an attack: poison, the model that it induces, and the bracket around the number of points."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from convexpoison.display.images import Shape, plot_points
 from convexpoison.display.shown import Facts, Shown, frame_of, text_of_facts
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
-from convexpoison.results.file import read_result, save_result
+from convexpoison.poison import KKTCheck
+from convexpoison.results.file import read_fields, write_fields
 
 _REASONS = {
     "close": "the model came as close to the target as was asked",
@@ -30,32 +31,9 @@ _REASONS = {
     "time limit": "the time limit was reached; the best model so far is kept",
     "interrupted": "interrupted; the best model so far is kept",
     "exact": "the points reproduce the target",
-    "approximate": "no whole numbers of points were found that reproduce the target; these come near",
+    "approximate": "no integer numbers of points were found that reproduce the target; these come near",
     "unattainable": "Theorem 2 proved on the way that no number of points reproduces the target",
 }
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What makes it believable that points reproduce a target: the victim retrained from nothing on all rows.
-
-    Attributes
-    ----------
-    residual : float
-        Distance of 0 from the subdifferential of the poisoned objective at the target (the KKT condition of Koh et al., 2022),
-        evaluated from the rows; 0 but for rounding where the target is reproduced.
-    difference : float
-        Proven upper bound on the maximum loss difference of the retrained model to the target, in units of the loss.
-    gap : float
-        Duality gap to which that model is trained.
-    proven_least : bool
-        Whether the residual is no more than rounding and the bound allows no fewer points.
-    """
-
-    residual: float
-    difference: float
-    gap: float
-    proven_least: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +50,16 @@ class AttackResult(Shown):
     counts : int array of shape (n_steps,)
         Copies of each point.
     model : LinearModel
-        What the victim ends up with.
+        The victim's model on clean rows and poison.
     target, clean : LinearModel
-        What was aimed at; what the victim learns without poison.
+        The model to induce; the victim's model without poison.
     victim : Victim
     bound : Bound
         Certified: no attack reproduces ``target`` exactly with fewer points.
     induced_bound : Bound
-        Certified: no attack reproduces ``model`` with fewer points; with ``n_points`` it brackets what ``model`` costs.
+        Certified: no attack reproduces ``model`` with fewer points; with ``n_points`` it brackets their least number.
     eps : float or None
-        The closeness that was asked for.
+        The closeness to the target at which the attack stops.
     stop_reason : str
         "close", "goal", "budget", "time limit", "interrupted" or "unattainable"; of the optimal attack "exact",
         "approximate" or "time limit".
@@ -89,21 +67,21 @@ class AttackResult(Shown):
         n_points, max_loss_difference (to the target), distance (Euclidean, to the target), lower_bound (Theorem 2, best
         so far), accuracy (on the test rows; NaN without), seconds.
     guarantee : Guarantee or None
-        MTP's Theorem 1 where it applies.
-    reproduction : Reproduction or None
+        MTP's Theorem 1, if it applies.
+    reproduction : KKTCheck or None
         Of the optimal attack: how well the points reproduce the target itself.
     gap : float
         Duality gap to which ``model`` is trained.
     original_points : array, sparse matrix, DataFrame or None
         The points as rows of the table that the attack was given, before a Pipeline's steps (which count as fixed: they are not
         fitted again): of its kind, with its column names and types. Columns that the steps drop are those of the first clean
-        row. None where a step cannot be undone; ``note`` says which.
+        row. None if a step cannot be inverted; ``note`` says which.
     note : str
     seconds : float
     provenance : dict
         Versions, solver and settings.
     info : dict
-        What a method has to tell besides, for example a certified upper bound (plain numbers and short lists).
+        Further output of the method, for example a certified upper bound (plain numbers and short lists).
     """
 
     points: FloatArray
@@ -119,7 +97,7 @@ class AttackResult(Shown):
     stop_reason: str
     history: dict[str, FloatArray]
     guarantee: Guarantee | None = None
-    reproduction: Reproduction | None = None
+    reproduction: KKTCheck | None = None
     gap: float = 0.0
     original_points: Any = None
     note: str = ""
@@ -143,7 +121,7 @@ class AttackResult(Shown):
         return np.column_stack([self.points, np.unique(self.labels, return_inverse=True)[1]])
 
     def poisoned(self, X: Any, y: Any, *, original: bool = False) -> tuple[Any, np.ndarray]:
-        """The training data with the poison appended, copies written out.
+        """Return the training data with the poison appended, copies written out.
 
         Parameters
         ----------
@@ -156,7 +134,7 @@ class AttackResult(Shown):
         Raises
         ------
         ValueError
-            If the points could not be traced back to the original columns.
+            If the points could not be mapped back to the original columns.
         """
         if original and self.original_points is None and self.n_points:
             raise ValueError(self.note or "the rows in their original columns are not part of a saved result")
@@ -166,23 +144,23 @@ class AttackResult(Shown):
         )
 
     def to_frame(self) -> Any:
-        """The history as a pandas DataFrame."""
+        """Return the history as a pandas DataFrame."""
         return frame_of(self.history, "AttackResult.to_frame")
 
     def plot(self, ax: Any = None) -> Any:
-        """Convergence and bracket; see :func:`convexpoison.display.attack.plot_attack`."""
+        """Plot convergence and bracket; see :func:`convexpoison.display.attack.plot_attack`."""
         return plot_attack(self, ax)
 
     def plot_points(self, n: int = 10, *, shape: Shape | None = None, ax: Any = None) -> Any:
-        """The distinct poison points of which most copies are added, with their labels.
+        """Plot the distinct poison points with the most copies, with their labels.
 
         Parameters
         ----------
         n : int
-            How many.
+            Number of points.
         shape : (height, width) or (height, width, 3), optional
-            Where a row of the data is an image: its shape, for example that of ``Dataset.image_shape``. What the result's
-            provenance has under ``image_shape`` where not given; without either, the rows are drawn as a table in colours.
+            Shape of a row that is an image, for example ``Dataset.image_shape``. Default: the ``image_shape`` of the result's
+            provenance; without either, the rows are drawn as a heat map.
         ax : matplotlib Axes, optional
 
         Returns
@@ -197,14 +175,14 @@ class AttackResult(Shown):
             If matplotlib is not installed.
         """
         rows, labels, counts = self.distinct()
-        told = [
+        captions = [
             f"label {label}" + (f"\n{count:,} times" if count > 1 else "")
             for label, count in zip(labels[:n], counts[:n], strict=True)
         ]
-        return plot_points(rows[:n], told, ax, shape=shape or self.provenance.get("image_shape"))
+        return plot_points(rows[:n], captions, ax, shape=shape or self.provenance.get("image_shape"))
 
     def distinct(self) -> tuple[FloatArray, np.ndarray, np.ndarray]:
-        """Different points, their labels and how often they are added in all; the most frequent first.
+        """Return the distinct points, their labels and their copies in all; the most frequent first.
 
         Returns
         -------
@@ -218,7 +196,7 @@ class AttackResult(Shown):
         return self.points[first[order]], self.labels[first[order]], counts[order]
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers in words."""
         last = {name: values[self._kept] for name, values in self.history.items()}
         asked = "" if self.eps is None else f" (asked: {self.eps:g})"
         facts: Facts = {
@@ -238,16 +216,16 @@ class AttackResult(Shown):
         return facts | ({"note": self.note} if self.note else {})
 
     def summary(self) -> str:
-        """A table in plain text."""
+        """Return a table in plain text."""
         return text_of_facts(self.facts())
 
     @property
     def _kept(self) -> int:
-        """Place in the history of the model that was kept."""
+        """Index of the kept model in the history."""
         return int(self.counts.size)
 
     def to_dict(self) -> dict[str, Any]:
-        """The main numbers, for JSON."""
+        """Return the main numbers, for JSON."""
         return {
             "n_points": self.n_points,
             "bound": self.bound.to_dict(),
@@ -267,7 +245,7 @@ class AttackResult(Shown):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but ``original_points`` to a compressed npz file, without pickle; all of it or nothing."""
-        save_result(Path(path), self)
+        write_fields(Path(path), vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AttackResult:
@@ -278,18 +256,16 @@ class AttackResult(Shown):
         ValueError
             If the file is not one of those.
         """
-        fields = read_result(Path(path))
-        checked = fields.pop("reproduction")
-        return cls(**fields, reproduction=None if checked is None else Reproduction(**checked))
+        return cls(**read_fields(Path(path)))
 
 
 def provenance(**settings: Any) -> dict[str, Any]:
-    """Versions of what computes, and the settings."""
+    """Return the versions of the packages that compute, and the settings."""
     packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "highspy")}
     return {"convexpoison": __version__, "python": platform.python_version(), **packages, **settings}
 
 
-def _checked(found: Reproduction) -> Facts:
+def _checked(found: KKTCheck) -> Facts:
     return {
         "residual of stationarity at the target": f"{found.residual:.2g}",
         "retrained from nothing: proven difference at most": f"{found.difference:.2g} (duality gap {found.gap:.2g})",

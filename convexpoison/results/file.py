@@ -1,10 +1,11 @@
-"""Results of attacks as npz files: numbers as they are, words as JSON, nothing pickled."""
+"""Results of attacks as npz files: arrays, and the other fields as JSON; no pickle."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,7 @@ from convexpoison.bounds.convergence import Guarantee
 from convexpoison.certificates.target import TargetCertificate
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
-
-if TYPE_CHECKING:
-    from convexpoison.results.attack_result import AttackResult
+from convexpoison.poison import KKTCheck
 
 _FORMAT = 2
 _PLAIN = ("eps", "stop_reason", "gap", "note", "seconds", "provenance", "info")
@@ -25,29 +24,29 @@ _BOUNDS = (("bound", "target"), ("induced_bound", "model"))
 """Each bound and the model that it is about."""
 
 
-def save_result(path: Path, result: AttackResult) -> None:
-    """Write everything but ``original_points``, all of it or nothing."""
-    arrays: dict[str, Any] = {"points": result.points, "labels": result.labels, "counts": result.counts}
-    meta: dict[str, Any] = {"format": _FORMAT, "classes": result.target.classes}
+def write_fields(path: Path, result: Mapping[str, Any]) -> None:
+    """Write the fields of a result except ``original_points``, all of them or none."""
+    arrays: dict[str, Any] = {name: result[name] for name in ("points", "labels", "counts")}
+    meta: dict[str, Any] = {"format": _FORMAT, "classes": result["target"].classes}
     for name in ("model", "target", "clean"):
-        model = getattr(result, name)
+        model = result[name]
         arrays[f"{name}_coef"], arrays[f"{name}_intercept"] = model.coef, model.intercept
-    arrays |= {f"history_{name}": values for name, values in result.history.items()}
+    arrays |= {f"history_{name}": values for name, values in result["history"].items()}
     for name, _ in _BOUNDS:
-        bound = getattr(result, name)
+        bound = result[name]
         meta[name] = bound.to_dict()
         if bound.certificate is not None:
             arrays |= {f"{name}__{key}": value for key, value in bound.certificate.to_arrays().items()}
-    meta["victim"] = result.victim.to_dict()
+    meta["victim"] = result["victim"].to_dict()
     for name in ("guarantee", "reproduction"):
-        part = getattr(result, name)
+        part = result[name]
         meta[name] = None if part is None else vars(part)
-    meta |= {name: getattr(result, name) for name in _PLAIN}
+    meta |= {name: result[name] for name in _PLAIN}
     write_npz(path, arrays | {"meta": np.array(json.dumps(meta))})
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """The fields of the result that :func:`save_result` wrote; ``reproduction`` is a dict or None.
+def read_fields(path: Path) -> dict[str, Any]:
+    """Return the fields that :func:`write_fields` wrote.
 
     Raises
     ------
@@ -66,7 +65,7 @@ def read_result(path: Path) -> dict[str, Any]:
     if meta["format"] != _FORMAT:
         raise ValueError(f"{path} has format {meta['format']}; this version reads format {_FORMAT}")
     models = {name: _model(name, arrays, meta) for name in ("model", "target", "clean")}
-    guarantee = meta["guarantee"]
+    guarantee, check = meta["guarantee"], meta.get("reproduction")
     return {
         **{name: arrays[name] for name in ("points", "labels", "counts")},
         **models,
@@ -74,7 +73,7 @@ def read_result(path: Path) -> dict[str, Any]:
         **{name: _bound(name, models[about], arrays, meta) for name, about in _BOUNDS},
         "history": {name[8:]: values for name, values in arrays.items() if name.startswith("history_")},
         "guarantee": None if guarantee is None else Guarantee(**guarantee),
-        "reproduction": meta.get("reproduction"),
+        "reproduction": None if check is None else KKTCheck(**check),
         **{name: meta[name] for name in _PLAIN},
     }
 
@@ -85,8 +84,8 @@ def _model(name: str, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Li
 
 
 def _bound(name: str, about: LinearModel, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Bound:
-    told = meta[name]
-    value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
+    entry = meta[name]
+    value, mass = (np.inf if entry[key] is None else entry[key] for key in ("value", "mass"))
     proof = {key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")}
     certificate = TargetCertificate.from_arrays(proof) if proof else None
-    return Bound(value, TheTarget(about), certificate, told["method"], mass, told["solver"])
+    return Bound(value, TheTarget(about), certificate, entry["method"], mass, entry["solver"])

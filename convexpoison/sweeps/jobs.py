@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from convexpoison import api
-from convexpoison.attacks.base import check_options, find_method
+from convexpoison.attacks.base import DEFAULTS, check_arguments, find_method, given_arguments
 from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.grid import Params, Task
 from convexpoison.sweeps.recipes import VICTIM, check_recipe, make, makes_goal, rows_of, space_of, target_of, victim_of
@@ -139,17 +139,17 @@ def _passed_on(params: Params) -> Params:
 
 def _check(params: Params, function: Callable[..., Any]) -> None:
     known = [name for name in inspect.signature(function).parameters if name not in (*_OURS, *_NOT_SWEPT)]
+    if params.get("target") is None:
+        raise ValueError("the grid needs 'target': recipes such as {'label_flip': {'error': 0.1}}, models, or goals")
     strange = {name: value for name, value in params.items() if name not in (*_OURS, *known)}
     if function is api.attack:
-        name, method = find_method(params.get("method"), not makes_goal(params.get("target")))
-        if method.options:
-            check_options(name, method, strange)
-            strange = {}
+        has_target = not makes_goal(params["target"])
+        name, method = find_method(params.get("method") or DEFAULTS[has_target])
+        options, strange = (strange, {}) if method.options else ({}, strange)
+        check_arguments(name, method, has_target, given_arguments(params), options)
     if strange:
         raise ValueError(f"unknown parameter {', '.join(strange)}; there are {', '.join((*_OURS, *known))}")
     rows, victim = rows_of(params), victim_of(params)
-    if params.get("target") is None:
-        raise ValueError("the grid needs 'target': recipes such as {'label_flip': {'error': 0.1}}, models, or goals")
     for what in ("target", "goal"):
         check_recipe(what, params.get(what), rows, victim)
     space_of(params, rows)

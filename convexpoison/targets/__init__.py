@@ -1,9 +1,9 @@
-"""How targets are made: models that misbehave as the attacker wants and that the victim could have learned.
+"""Construction of targets: models that misbehave as the attacker intends and that the victim could have learned.
 
 - :func:`label_flip`: train on rows with wrong labels, as MTP does, in its original and its improved way;
-- :func:`subpopulations`, :func:`subpopulation`: whom to attack; :func:`subpopulation_target`: the label flip for one of them;
-- :func:`label_flips` and :func:`cheapest`: all targets that a label flip chooses from, and the one that costs least;
-- :func:`least_mass`: the model that reaches a goal with the fewest points that a search finds.
+- :func:`subpopulations`, :func:`subpopulation`: groups of rows to attack; :func:`subpopulation_target`: the label flip for one;
+- :func:`label_flips` and :func:`cheapest`: all candidates of a label flip, and the one that takes the fewest points;
+- :func:`least_mass`: deprecated, the attack ``fewest_points`` on a goal.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ from convexpoison.targets.subpopulations import (
 )
 
 if TYPE_CHECKING:
-    from convexpoison.attacks.fewest_points_result import LeastMassTarget, least_mass
+    from convexpoison.attacks.least_mass import LeastMassTarget, least_mass
 
 __all__ = [
     "COPIES",
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 _LATER = ("LeastMassTarget", "least_mass")
-"""Names of the search, which stands on this package: imported on first use."""
+"""Deprecated names; the attack imports this package, so they are imported on first use."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
-        return getattr(import_module("convexpoison.attacks.fewest_points_result"), name)
+        return getattr(import_module("convexpoison.attacks.least_mass"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,7 +27,7 @@ def cheapest(
     space: Space | None = None,
     time_limit_s: float | None = None,
 ) -> AnyTarget:
-    """The candidate of least mass (:func:`convexpoison.bounds.tight.tight_bound`): what it costs, and not its clean loss.
+    """Return the candidate that takes the fewest points (:func:`convexpoison.bounds.tight.tight_bound`), whatever its clean loss.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def cheapest(
     data : pair (X, y) or TrainingData
     victim : Victim
     space : Space, optional
-        Inferred from the data where not given.
+        Default: inferred from the data.
     time_limit_s : float, optional
         Candidates that are not evaluated by then do not count.
 
@@ -45,19 +45,30 @@ def cheapest(
     ValueError
         If there are no candidates, or no attack was found on any.
     """
-    clock = Clock("cheapest target", time_limit_s)
-    masses = []
+    problems = []
     for candidate in candidates:
         model = candidate.model if isinstance(candidate, Candidate) else candidate
         scenario = read_scenario(model, data, victim, space, "auto", None)
         if scenario.target is None:
             raise TypeError("candidates must be models; got a goal")
-        masses.append(_mass(scenario.problem, clock))
+        problems.append(scenario.problem)
+    return candidates[cheapest_of(problems, Clock("cheapest target", time_limit_s))]
+
+
+def cheapest_of(problems: Sequence[Problem], clock: Clock) -> int:
+    """Return the index of the problem whose target takes the fewest points.
+
+    Raises
+    ------
+    ValueError
+        If there are no problems, or no attack was found on any.
+    """
+    masses = [_mass(problem, clock) for problem in problems]
     if not np.isfinite(masses).any():
         raise ValueError(
             f"no attack was found on any of {len(masses)} candidates; give others, or allow more time or a larger space"
         )
-    return candidates[int(np.argmin(masses))]
+    return int(np.argmin(masses))
 
 
 def _mass(problem: Problem, clock: Clock) -> float:

@@ -51,12 +51,12 @@ class Candidate(Shown):
     quantile: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, without the model, for JSON."""
+        """Return plain numbers, without the model, for JSON."""
         names = ("error", "clean_loss", "n_flipped", "copies", "quantile")
         return {name: getattr(self, name) for name in names}
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers in words."""
         return {
             "error": self.error,
             "loss on the clean rows": self.clean_loss,
@@ -66,11 +66,11 @@ class Candidate(Shown):
         }
 
     def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame."""
+        """Return one row, as a pandas DataFrame."""
         return frame_of([self.to_dict()], "Candidate.to_frame")
 
     def plot(self, ax: Any = None, *, shape: Shape | None = None) -> Any:
-        """The coefficients of the model, as an image of that shape, or as a row in colours."""
+        """Plot the coefficients of the model, as an image of that shape, or as a heat map of one row."""
         return plot_points(self.model.coef[None], ["coef"], ax, shape=shape)
 
 
@@ -87,7 +87,7 @@ def label_flip(
     random_state: int | None = 0,
     progress: bool | None = None,
 ) -> Candidate:
-    """A target with at least that error rate, by the heuristic of Koh et al. that MTP uses (Section 5 and D.3).
+    """Find a target with at least that error rate, by the heuristic of Koh et al. that MTP uses (Section 5 and D.3).
 
     Rows whose margin under the clean model is below a quantile are flipped, repeated and appended to the training data;
     among the models of all quantiles and numbers of copies that err often enough, the one with the least loss on the clean
@@ -103,11 +103,11 @@ def label_flip(
     error : float
         Wanted error rate, a fraction.
     flip : pair (X, y), optional
-        Rows to flip; one sixth of the training rows, drawn at random, where not given. These stay in the clean data with
-        their right labels as well, since the victim trains on all of its rows whatever the attacker does; the errors are then
+        Rows to flip; default: one sixth of the training rows, drawn at random. These stay in the clean data with
+        their true labels as well, since the victim trains on all of its rows whatever the attacker does; the errors are then
         errors on training rows. MTP flips its test rows.
     evaluate : pair (X, y), optional
-        Rows on which the error is measured; those of ``flip`` where not given.
+        Rows on which the error is measured; default: those of ``flip``.
     quantiles : sequence of float
         In (0, 1]; 1 flips every row.
     copies : sequence of int
@@ -115,9 +115,9 @@ def label_flip(
         MTP's improved targets (D.3): the margins are those of the last poisoned model, quantile by quantile with the numbers of
         copies inside, so that every combination is trained.
     random_state : int or None
-        For the rows to flip, where ``flip`` is not given.
+        For the default rows to flip.
     progress : bool, optional
-        Progress bar; on a terminal only, where not given.
+        Progress bar; default: on a terminal only.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def label_flips(
     random_state: int | None = 0,
     progress: bool | None = None,
 ) -> list[Candidate]:
-    """All targets that :func:`label_flip`, which has the parameters, chooses from.
+    """Return all candidates of :func:`label_flip`; the parameters are the same.
 
     Raises
     ------
@@ -194,11 +194,11 @@ def _check_grid(quantiles: Sequence[float], copies: Sequence[int]) -> None:
     if not len(quantiles) or not all(0.0 < q <= 1.0 for q in quantiles):
         raise ValueError(f"quantiles must lie in (0, 1], and there must be one at least; got {list(quantiles)}")
     if not len(copies) or not all(k == int(k) and k >= 1 for k in copies):
-        raise ValueError(f"copies must be positive whole numbers, and there must be one at least; got {list(copies)}")
+        raise ValueError(f"copies must be one or more positive integers; got {list(copies)}")
 
 
 def _rows(clean: TrainingData, flip: Any, evaluate: Any, random_state: int | None) -> tuple[TrainingData, TrainingData]:
-    """Rows to flip, and rows to measure the error on."""
+    """Return the rows to flip, and the rows to measure the error on."""
     flipped = held_out(clean, _HELD_OUT, random_state)
     if flip is not None:
         flipped = TrainingData.from_user(flip, classes=clean.classes, both_classes=False)
@@ -219,7 +219,7 @@ class _Search:
     progress: bool | None
 
     def from_the_clean(self, quantiles: Sequence[float], copies: Sequence[int]) -> list[Candidate]:
-        """Candidates that err often enough, one at most for each quantile."""
+        """Return the candidates with the required error, at most one for each quantile."""
         found: list[Candidate] = []
         margins = self._margins(self.victim.trainer(self.clean).model)
         for quantile in self._shown(quantiles):
@@ -232,7 +232,7 @@ class _Search:
         return found
 
     def from_the_last(self, quantiles: Sequence[float], copies: Sequence[int]) -> list[Candidate]:
-        """The same with margins from the model before."""
+        """Return the same with the margins of the previous model."""
         found: list[Candidate] = []
         model = self.victim.trainer(self.clean).model
         for quantile in self._shown(quantiles):

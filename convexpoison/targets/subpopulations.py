@@ -50,7 +50,7 @@ class Subpopulation:
         return Misclassify(*self.rows)
 
     def accuracy(self, model: LinearModel) -> float:
-        """Share of the rows that the model has right."""
+        """Return the share of the rows that the model has right."""
         return model.accuracy(*self.rows)
 
 
@@ -63,14 +63,14 @@ def subpopulations(
     min_rows: int = 1,
     random_state: int | None = 0,
 ) -> list[Subpopulation]:
-    """Rows of one label, cluster by cluster (KMeans on the features of all rows, as MTP's code has it).
+    """Return the rows of one label, cluster by cluster (KMeans on the features of all rows, as in MTP's code).
 
     Parameters
     ----------
     X : array or sparse matrix of shape (n_samples, n_features)
     y : labels of shape (n_samples,)
     label : label, optional
-        Which label; the first in sorted order, which is the class -1, where not given (MTP's choice).
+        Default: the first in sorted order, which is the class -1 (MTP's choice).
     n_clusters : int
     min_rows : int
         Smaller ones are left out.
@@ -102,7 +102,7 @@ def subpopulations(
 
 
 def subpopulation(X: Any, y: ArrayLike, mask: ArrayLike) -> Subpopulation:
-    """The rows that a mask chooses; they must have one label.
+    """Return the rows that a mask chooses; they must have one label.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def subpopulation(X: Any, y: ArrayLike, mask: ArrayLike) -> Subpopulation:
 
 
 def best_classified(found: Sequence[Subpopulation], model: LinearModel, n_best: int = 3) -> list[Subpopulation]:
-    """Those that the model has right most often, the best first; equals stay in order (MTP attacks the best three)."""
+    """Sort subpopulations by the accuracy of the model, the highest first; equals stay in order (MTP attacks the best three)."""
     return sorted(found, key=lambda group: -group.accuracy(model))[:n_best]
 
 
@@ -137,7 +137,7 @@ def subpopulation_target(
     improved: bool = False,
     progress: bool | None = None,
 ) -> Candidate:
-    """The label-flip target with 0 % accuracy on a subpopulation and the least clean loss, over MTP's grid for Adult.
+    """Find the label-flip target with 0 % accuracy on a subpopulation and the least clean loss, over MTP's grid for Adult.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def subpopulation_target(
 
 
 def _rows_of(data: TrainingData, label: Any) -> tuple[Any, np.ndarray]:
-    """The label in the user's terms, and which rows have it."""
+    """Return the label in the user's terms, and the mask of its rows."""
     classes = data.classes or (-1, 1)
     if label is None:
         label = classes[0]

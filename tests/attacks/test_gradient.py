@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import convexpoison as cp
 from convexpoison.attacks.gradient import gradient
-from convexpoison.attacks.gradient_ascent import Attacker, Pace
-from convexpoison.attacks.kkt_check import Copies, poisoned
+from convexpoison.attacks.gradient_ascent import Attacker, StepRule
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
+from convexpoison.targets.rows import appended
 from tests.attacks.cases import case, changed
 
 
@@ -29,10 +29,7 @@ def some_rows(rng, victim, n, d=4):
 
 def loss_after_fresh_training(victim, data, rows, block):
     """What finite differences are taken of: nothing warm, nothing shared with the derivative."""
-    poison = tuple(
-        Copies(float(y), x, int(c)) for x, y, c in zip(block.points, block.labels, block.counts, strict=True)
-    )
-    model = victim.trainer(poisoned(data, poison)).model
+    model = victim.trainer(appended(data, block.points, block.labels, block.counts)).model
     return mean_loss(victim, model, rows), model
 
 
@@ -124,9 +121,9 @@ def test_one_point_is_nearly_the_best_of_a_grid(loss):
 class Watched(Attacker):
     """Remembers every block that it was asked to try."""
 
-    def stand(self, block, earlier=None):
+    def evaluate(self, block, earlier=None):
         self.__dict__.setdefault("tried", []).append(block)
-        return super().stand(block, earlier)
+        return super().evaluate(block, earlier)
 
 
 def spaces_around(data):
@@ -150,7 +147,7 @@ def test_every_trial_lies_in_the_space_and_the_loss_rises(kind, seed, loss):
     data, rows = some_rows(rng, victim, 30), some_rows(rng, victim, 20)
     task = case(victim, data, spaces_around(data)[kind], 3, rows=rows, random_state=seed)
     attacker = Watched(*task)
-    place = attacker.climb(attacker.start(np.array([1, 2])), Pace(1.0, 3 if kind == "constraints" else 8, 1e-4))
+    place = attacker.ascend(attacker.start(np.array([1, 2])), StepRule(1.0, 3 if kind == "constraints" else 8, 1e-4))
     for block in attacker.tried:
         assert task.space.contains(block.points).all()
         if loss == "squared":
@@ -183,7 +180,7 @@ def test_does_more_than_the_flips_that_it_starts_from(digits, loss, jointly):
     assert (poison.status, int(poison.counts.sum())) == ("budget", 8)
     assert task.space.contains(poison.points).all() and set(poison.labels) <= {-1.0, 1.0}
     attacker = Attacker(*task)
-    flips = attacker.stand(attacker.start(np.ones(8, dtype=np.int64))).loss
+    flips = attacker.evaluate(attacker.start(np.ones(8, dtype=np.int64))).loss
     losses = poison.info["validation_loss"]
     assert losses[-1] - losses[0] > 1.5 * (flips - losses[0])
     block = Block(poison.points, poison.labels, poison.counts)
@@ -220,7 +217,7 @@ def test_stops_at_the_goal_and_at_the_time_limit(digits):
 def test_interrupted_keeps_what_is_settled(digits, monkeypatch):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
     task = case(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 5, rows=data, progress=False)
-    climb, calls = Attacker.climb, []
+    climb, calls = Attacker.ascend, []
 
     def twice(self, start, pace):
         calls.append(0)
@@ -228,7 +225,7 @@ def test_interrupted_keeps_what_is_settled(digits, monkeypatch):
             raise KeyboardInterrupt
         return climb(self, start, pace)
 
-    monkeypatch.setattr(Attacker, "climb", twice)
+    monkeypatch.setattr(Attacker, "ascend", twice)
     poison = gradient(*task)
     assert poison.status == "interrupted" and len(poison.labels) == 2
 
@@ -250,8 +247,8 @@ def test_allowed_labels(digits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_restarts": 0}, "n_restarts must be a positive whole number"),
-        ({"max_iter": 1.5}, "max_iter must be a positive whole number"),
+        ({"n_restarts": 0}, "n_restarts must be a positive integer"),
+        ({"max_iter": 1.5}, "max_iter must be a positive integer"),
         ({"step": 0.0}, "step must be positive"),
         ({"tol": -1.0}, "tol must be finite"),
     ],

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.attacks.gradient_ascent import Attacker
 from convexpoison.attacks.influence import SmoothHinge, _groups, influence
-from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
 from convexpoison.learners.losses import Hinge
+from convexpoison.targets.rows import appended
 from tests.attacks.cases import case, changed
 
 
@@ -27,8 +27,7 @@ def task(digits):
 
 
 def loss_after_fresh_training(task, poison):
-    copies = zip(poison.labels.tolist(), poison.points, poison.counts.tolist(), strict=True)
-    data = poisoned(task.data, tuple(Copies(*one) for one in copies))
+    data = appended(task.data, poison.points, poison.labels, poison.counts)
     return mean_loss(task.victim, task.victim.trainer(data).model, task.rows)
 
 
@@ -52,8 +51,7 @@ def test_smoothed_derivative_tends_to_the_exact_one():
     data = TrainingData.from_user((X, np.where(X @ direction + 2.0 * rng.normal(size=40) > 0, 1, -1)))
     victim = cp.Victim("hinge", C=0.05)
     block = Block(np.array([-0.3 * direction, -0.4 * direction]), np.ones(2), np.array([1, 2]))
-    copies = zip(block.labels.tolist(), block.points, block.counts.tolist(), strict=True)
-    model = victim.trainer(poisoned(data, tuple(Copies(*one) for one in copies))).model
+    model = victim.trainer(appended(data, block.points, block.labels, block.counts)).model
     assert (block.labels * model.decision_function(block.points) < 0.9).all()
     exact = AtOptimum(victim, data, data).at(model, block).points
     errors = [
@@ -76,7 +74,7 @@ def test_few_points_many_copies_and_a_rising_loss(task, loss):
     assert all(later > earlier for earlier, later in pairwise(losses[1:]))
     assert loss_after_fresh_training(task, poison) == pytest.approx(losses[-1], rel=1e-6)
     attacker = Attacker(*task)
-    flips = attacker.stand(attacker.start(np.ones(12, dtype=np.int64))).loss
+    flips = attacker.evaluate(attacker.start(np.ones(12, dtype=np.int64))).loss
     assert losses[-1] - losses[0] > 1.5 * (flips - losses[0])
 
 
@@ -129,7 +127,7 @@ def test_goal_time_limit_and_interruption(task, monkeypatch):
     def interrupted(self, start, pace):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Attacker, "climb", interrupted)
+    monkeypatch.setattr(Attacker, "ascend", interrupted)
     poison = influence(*task)
     assert poison.status == "interrupted" and poison.points.shape == (0, 64)
 
@@ -137,10 +135,10 @@ def test_goal_time_limit_and_interruption(task, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_distinct": 0}, "n_distinct must be a positive whole number"),
+        ({"n_distinct": 0}, "n_distinct must be a positive integer"),
         ({"positive_share": 1.2}, "positive_share is a fraction"),
         ({"smoothing": 0.0}, "smoothing must be positive"),
-        ({"n_restarts": True}, "n_restarts must be a positive whole number"),
+        ({"n_restarts": True}, "n_restarts must be a positive integer"),
     ],
 )
 def test_refuses_options(task, options, message):

@@ -236,5 +236,5 @@ def test_points_lie_in_the_space_where_the_solver_is_rough(part, monkeypatch):
 
 @pytest.mark.parametrize("options", [{"n_splits": "a"}, {"n_starts": None}, {"n_splits": np.inf}])
 def test_counts_that_are_no_numbers_are_refused(options):
-    with pytest.raises(ValueError, match="must be a whole number of at least"):
+    with pytest.raises(ValueError, match="must be an integer of at least"):
         kkt(*small_task(cp.Victim("hinge", C=0.5)), **options)

@@ -230,28 +230,28 @@ def test_the_old_name_of_a_method_is_known_for_one_release(digits):
     goal = cp.goals.ErrorRate(0.05, *digits.test)
     short = {"n_starts": 1, "max_iter": 5, "flip": digits.test}
     with pytest.deprecated_call(match="'least_mass' is 'fewest_points' now"):
-        old = (
-            ask(digits, "least_mass", goal, **short)
-            if "least_mass" in METHODS
-            else cp.attack(goal, digits.train, victim=VICTIM, space=digits.space, method="least_mass", **short)
-        )
+        old = cp.attack(goal, digits.train, victim=VICTIM, space=digits.space, method="least_mass", **short)
     assert old.n_points == cp.attack(goal, digits.train, victim=VICTIM, space=digits.space, **short).n_points
 
 
-@pytest.mark.parametrize(
-    ("method", "options", "n_bounds"),
-    [
-        ("follow_the_leader", {"max_points": 8}, 2),
-        ("optimal", {}, 2),
-        ("kkt", {"max_points": 8, "n_splits": 2}, 2),
-        ("label_flip", {"max_points": 8}, 1),
-        ("gradient", {"max_points": 4, "max_iter": 2}, 1),
-        ("min_max", {"max_points": 8}, 1),
-        ("influence", {"max_points": 4, "max_iter": 2}, 1),
-        ("fewest_points", {"n_starts": 1, "max_iter": 4}, 1),
-    ],
-)
-def test_one_fit_of_the_clean_rows_and_one_tight_bound_a_model(digits, target, monkeypatch, method, options, n_bounds):
+COUNTS = {
+    "follow_the_leader": ({"max_points": 8}, 2),
+    "optimal": ({}, 2),
+    "nearest": ({"max_points": 4}, 2),
+    "kkt": ({"max_points": 8, "n_splits": 2}, 2),
+    "fewest_points": ({"n_starts": 1, "max_iter": 4}, 1),
+    "label_flip": ({"max_points": 8}, 1),
+    "min_max": ({"max_points": 8}, 1),
+    "gradient": ({"max_points": 4, "max_iter": 2}, 1),
+    "influence": ({"max_points": 4, "max_iter": 2}, 1),
+    "minimax": ({"max_points": 4, "tune": None, "iterations": 2}, 1),
+}
+"""Options that make each method quick, and its tight bounds: of the induced model, and of the target if there is one."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_fit_of_the_clean_rows_and_one_tight_bound_a_model(digits, target, monkeypatch, method):
+    options, n_bounds = COUNTS[method]
     fits, bounds = [], []
     train, bound = trainers.make_trainer, tight.tight_bound
     monkeypatch.setattr(
@@ -261,6 +261,19 @@ def test_one_fit_of_the_clean_rows_and_one_tight_bound_a_model(digits, target, m
     for module in ("bounds.target", "attacks.optimal"):
         monkeypatch.setattr(f"convexpoison.{module}.tight_bound", counted)
     aim = target if METHODS[method].aims_at == "target" else cp.goals.ErrorRate(0.04, *digits.test)
-    cp.attack(aim, digits.train, victim=VICTIM, space=digits.space, method=method, **options)
+    cp.attack(
+        aim,
+        digits.train,
+        victim=VICTIM,
+        space=digits.space,
+        method=method,
+        validation=_validation(method, digits),
+        **options,
+    )
     assert fits.count(len(digits.y_train)) == 1
     assert len(bounds) == n_bounds
+    assert len({id(problem.target) for problem in bounds}) == n_bounds
+
+
+def _validation(method, digits):
+    return digits.test if METHODS[method].aims_at == "goal" and METHODS[method].needs_budget else None

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from convexpoison import Space, Victim
-from convexpoison.attacks.base import METHODS, check_options
+from convexpoison.attacks.base import METHODS, check_arguments
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
 from convexpoison.datasets import Dataset, load
@@ -352,6 +352,7 @@ def test_options_out_of_range_are_refused(option: str, value: Any) -> None:
 def test_it_is_registered_with_its_options() -> None:
     function = METHODS["minimax"].load()
     assert function is minimax
-    check_options("minimax", METHODS["minimax"], {"tune": "per_class", "lambda_range": (0, 1)})
+    budget = {"max_points": 5}
+    check_arguments("minimax", METHODS["minimax"], False, budget, {"tune": "per_class", "lambda_range": (0, 1)})
     with pytest.raises(TypeError, match="it has tune"):
-        check_options("minimax", METHODS["minimax"], {"lamda": 1})
+        check_arguments("minimax", METHODS["minimax"], False, budget, {"lamda": 1})

@@ -26,7 +26,8 @@ def attack(digits: Dataset) -> cp.AttackResult:
 
 def _least_mass(digits: Dataset, attack: cp.AttackResult) -> Shown:
     goal = cp.goals.ErrorRate(0.05, *digits.test)
-    return cp.targets.least_mass(goal, digits.train, victim=VICTIM, space=digits.space, max_iter=20)
+    with pytest.deprecated_call():
+        return cp.targets.least_mass(goal, digits.train, victim=VICTIM, space=digits.space, max_iter=20)
 
 
 def _filter_cost(digits: Dataset, attack: cp.AttackResult) -> Shown:

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime, check_grad
 
 import convexpoison as cp
-from convexpoison.attacks.goal_surrogate import Aim
+from convexpoison.attacks.goal_surrogate import GoalSurrogate
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.best_response import Response, RoundedHinge
 
@@ -84,7 +84,7 @@ def test_derivatives_are_those_of_finite_differences(victim, rng):
 @pytest.mark.parametrize("intercept", [True, False])
 def test_aims_have_the_gradients_of_finite_differences(name, intercept, rng):
     X, y = rng.normal(size=(30, 4)), rng.choice([-1.0, 1.0], 30)
-    aim, theta = Aim(X, y, 9, 0.7), rng.normal(size=4 + intercept)
+    aim, theta = GoalSurrogate(X, y, 9, 0.7), rng.normal(size=4 + intercept)
     height = getattr(aim, name)
     assert check_grad(lambda t: height(t, 0.3)[0], lambda t: height(t, 0.3)[1], theta) < 1e-6
     assert np.isfinite(approx_fprime(theta, lambda t: height(t, 0.3)[0])).all()
@@ -96,7 +96,7 @@ def test_an_aim_is_reached_where_its_goal_is(rng):
     for goal in (cp.goals.ErrorRate(0.3, X, y), cp.goals.ErrorRate(0.31, X, y), cp.goals.Misclassify(X[:2], y[:2])):
         for _ in range(60):
             model = cp.LinearModel(rng.normal(size=4), rng.normal())
-            aim = Aim.of(goal, model, data, data)
+            aim = GoalSurrogate.of(goal, model, data, data)
             wrong = np.count_nonzero(aim.margins(np.append(model.coef, model.intercept)) <= 0.0)
             assert (wrong >= aim.n_wrong) == goal(model)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.attacks.goal_surrogate import Aim
+from convexpoison.attacks.goal_surrogate import GoalSurrogate
 from convexpoison.data.training_data import TrainingData
 from convexpoison.goals import rows_asked
 from convexpoison.targets.rows import error_rate, n_wrong
@@ -35,7 +35,7 @@ def test_a_rate_is_reached_with_exactly_its_rows(case):
             goal, data = cp.goals.ErrorRate(rate, X, y), TrainingData.from_user((X, y))
             assert goal(RIGHT) == (wrong == k)
             assert n_wrong(RIGHT, data) == wrong and error_rate(RIGHT, data) == wrong / n
-            assert Aim.of(goal, RIGHT, data, data).n_wrong == k
+            assert GoalSurrogate.of(goal, RIGHT, data, data).n_wrong == k
 
 
 def test_label_flips_count_as_goals_do():
