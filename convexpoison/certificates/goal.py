@@ -22,6 +22,7 @@ from convexpoison.certificates.goal_check import Proof
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.victim import Victim
+from convexpoison.numerics.interval_matrix import Matrix
 from convexpoison.numerics.intervals import Interval
 from convexpoison.spaces.space import Space
 
@@ -124,7 +125,7 @@ class GoalCertificate(Certificate):
 
     def _proven(self, rows: TrainingData) -> float:
         """How far the sections reach without a gap, at most to the value."""
-        reach, ground, matrix = 0.0, Ground(self.victim, rows, self.space), rows.rows.clean_intervals
+        reach, ground, matrix = 0.0, Ground(self.victim, rows, self.space), Matrix(rows.X)
         for section in self.sections:
             proof = Proof(_barrier(ground, (self.rows, self.labels), section), matrix)
             ends = (section.first, section.last)
@@ -183,7 +184,7 @@ def certify_goal(barriers: Sequence[tuple[Barrier, float, float]]) -> GoalCertif
     if not barriers:
         return None
     ground, half_spaces = barriers[0][0].ground, barriers[0][0].half_spaces
-    matrix = ground.data.rows.clean_intervals
+    matrix = Matrix(ground.data.X)
     sections: list[Section] = []
     for barrier, first, last in barriers:
         proof = Proof(barrier, matrix)

@@ -90,7 +90,7 @@ class Ground:
 
     def scores(self, theta: FloatArray) -> FloatArray:
         d = self.data.n_features
-        return np.asarray(self.data.rows.dot(theta[:d]) + theta[d:].sum())
+        return np.asarray(self.data.X @ theta[:d] + theta[d:].sum()).ravel()
 
     def ridge(self, m: float) -> FloatArray:
         return self.victim.rho(self.data.n_rows + m) * self.metric
@@ -192,7 +192,7 @@ class Barrier:
         g, data = self.ground, self.ground.data
         weight = data.sample_weight * self.slopes
         pull = weight * data.y
-        G = -data.rows.transposed_dot(pull)
+        G = -np.asarray(data.X.T @ pull).ravel()
         if g.metric.size > data.n_features:
             G = np.append(G, -pull.sum())
         loss = g.victim.loss

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_dense
-from convexpoison.numerics.interval_matrix import Matrix
+from convexpoison.data.frames import as_dense, faster_storage
 
-_SPARSE_BELOW = 0.25
-"""Share of nonzeros under which a product with a CSR matrix is faster than with a dense one (measured on MNIST)."""
 _GRAM_SPARSE_BELOW = 0.05
 """Share of nonzeros under which a sparse Gram product is faster than a dense one in blocks (measured)."""
 _GRAM_BLOCK = 1024
-
-
-def faster_storage(X: Any) -> Any:
-    """Return X (dense or CSR) in the storage that is multiplied faster."""
-    if sp.issparse(X) or np.count_nonzero(X) >= _SPARSE_BELOW * X.size:
-        return X
-    return sp.csr_matrix(X)
 
 
 class RowOperator:
@@ -46,11 +35,6 @@ class RowOperator:
         self.n_clean = int(X.shape[0])
         self.n_features = int(X.shape[1])
         self.n_rows = self.n_clean
-
-    @cached_property
-    def clean_intervals(self) -> Matrix:
-        """The clean rows, without a column of ones, for products in interval arithmetic."""
-        return Matrix(self._clean)
 
     @property
     def n_parameters(self) -> int:
@@ -83,7 +67,6 @@ class RowOperator:
     def _on(self, clean: Any, transposed: Any) -> RowOperator:
         twin = copy(self)
         twin._clean, twin._clean_transposed, twin._clean_products = clean, transposed, None
-        twin.__dict__.pop("clean_intervals", None)
         twin.n_clean = int(clean.shape[0])
         twin.n_rows = twin.n_clean + self.n_rows - self.n_clean
         return twin

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_floats, column_names
-from convexpoison.data.row_operator import RowOperator, faster_storage
+from convexpoison.data.frames import as_floats, column_names, faster_storage
+
+if TYPE_CHECKING:
+    from convexpoison.data.row_operator import RowOperator
 
 Classes = tuple[Any, Any]
 
@@ -56,6 +58,8 @@ class TrainingData:
     @cached_property
     def rows(self) -> RowOperator:
         """Products with X. To add rows or a column of ones, take ``rows.growing(intercept)``: this one stays as it is."""
+        from convexpoison.data.row_operator import RowOperator  # checking a certificate does without
+
         return RowOperator(self.X)
 
     def __getstate__(self) -> dict[str, Any]:
