@@ -56,7 +56,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         Where poison may lie, in the columns that the final step sees; what the rows of ``fit`` leave, where not given
         (:meth:`convexpoison.Space.infer`, :meth:`convexpoison.Space.behind`).
     method : str, optional
-        As in :func:`convexpoison.attack`. Where not given: "least_mass" for goals in a plain box, "label_flip" for goals in a
+        As in :func:`convexpoison.attack`. Where not given: "fewest_points" for goals in a plain box, "label_flip" for goals in a
         space with integers or one-hot groups, "optimal" for a model.
     max_points : int, optional
         Budget of the search; as many as rows where not given.
@@ -189,7 +189,9 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         self, read: ReadTarget, rows: Any, y: Any, space: Space, original: PipelineMap
     ) -> tuple[AttackResult | None, float]:
         is_goal = isinstance(self.goal_, (ErrorRate, Flip, Misclassify)) or callable(self.goal_)
-        method = self.method or (("least_mass" if space.parts == {"box"} else "label_flip") if is_goal else "optimal")
+        method = self.method or (
+            ("fewest_points" if space.parts == {"box"} else "label_flip") if is_goal else "optimal"
+        )
         budget = self.max_points if self.max_points is not None or method == "optimal" else rows.shape[0]
         try:
             found = attack(

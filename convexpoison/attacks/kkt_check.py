@@ -11,7 +11,7 @@ from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Stationarity
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_maximum import support
@@ -38,7 +38,7 @@ def poisoned(data: TrainingData, poison: tuple[Copies, ...]) -> TrainingData:
 def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:
     """The distance of 0 from the subdifferential of the poisoned objective at the target (Koh et al., 2022, call it the
     KKT condition), evaluated afresh from the rows."""
-    left = Stationarity.of(problem.victim, poisoned(problem.data, poison), problem.target)
+    left = Subdifferential.of(problem.victim, poisoned(problem.data, poison), problem.target)
     g, pulls = np.append(left.g.w, left.g.b), np.column_stack([left.pull_w, left.pull_b])
     used = pulls.any(axis=1)
     if not used.any():

@@ -42,8 +42,8 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.uncertainty_set import Neighbourhood, Sway, second_derivative
 from convexpoison.certificates.near_target_sets import Combination
 from convexpoison.geometry.support_function import Price, score_range
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.numerics.intervals import Interval
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
@@ -150,7 +150,7 @@ class Close(Neighbourhood):
 
     # ---------------------------------------------------------------- prices
 
-    def dearest(self, v: Direction) -> Price:
+    def dearest(self, v: DualVector) -> Price:
         """As in the base class; where the loss knows by how much it steepens, that is more exact."""
         steepening = self.problem.victim.loss.steepening(self.eps)
         if steepening is None:
@@ -164,15 +164,15 @@ class Close(Neighbourhood):
 
     # ---------------------------------------------------------------- sums of scores
 
-    def sway(self, v: Direction) -> Sway:
+    def sway(self, v: DualVector) -> Sway:
         victim, space = self.problem.victim, self.problem.space
         # Closeness says nothing of columns that no point can change; v is better off without them.
-        v = Direction(np.where(space.lower < space.upper, v.w, 0.0), v.b)
+        v = DualVector(np.where(space.lower < space.upper, v.w, 0.0), v.b)
         q = second_derivative(self.problem, v)
         size = float(np.abs(q.w).max(initial=abs(q.b)))
         if size == 0.0:
             return Sway(v, 0.0, None)
-        program = self._program(Direction(q.w / size, q.b / size))
+        program = self._program(DualVector(q.w / size, q.b / size))
         solution = highs.solve(program)
         if not solution.optimal:
             return Sway(v, np.inf, None)
@@ -180,13 +180,13 @@ class Close(Neighbourhood):
         w, b, value = self._sum(made)
         made = replace(made, masses=size * made.masses)
         weight = victim.intercept_weight
-        settled = Direction(size * w, size * b / weight if weight else v.b)
+        settled = DualVector(size * w, size * b / weight if weight else v.b)
         duals, d = solution.row_duals, space.n_features
         return Sway(
-            settled, size * value, Direction(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])), made
+            settled, size * value, DualVector(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])), made
         )
 
-    def _program(self, q: Direction) -> LinearProgram:
+    def _program(self, q: DualVector) -> LinearProgram:
         """Least cost of ``q = sum of -y U_y, -y m_y``; columns U, m and cost of label 1, then of label -1."""
         space, target, d = self.problem.space, self.problem.target, self.problem.space.n_features
         A, row_lower, row_upper = homogeneous_rows(space)

@@ -22,8 +22,8 @@ import numpy as np
 from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.certificates.clean_gradient import has_proofs
 from convexpoison.certificates.target import certify
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
@@ -59,7 +59,7 @@ def theorem_2_bound(problem: Problem, models: Iterable[LinearModel], *, solver: 
     """
     best = Bound(0.0, TheTarget(problem.target), None, "theorem_2", solver=solver)
     for theta in models:
-        v = Direction(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
+        v = DualVector(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
         if has_proofs(problem.victim.loss):
             found = certified_bound(problem, v, math.inf, "theorem_2", solver)
         else:
@@ -68,7 +68,7 @@ def theorem_2_bound(problem: Problem, models: Iterable[LinearModel], *, solver: 
     return best
 
 
-def certified_bound(problem: Problem, direction: Direction, mass: float, method: str, solver: str) -> Bound:
+def certified_bound(problem: Problem, direction: DualVector, mass: float, method: str, solver: str) -> Bound:
     """Return the bound that a dual vector proves, with its certificate."""
     certificate = certify(problem.victim, problem.target, problem.space, direction, problem.data)
     proof = certificate if certificate.value > 0.0 else None

@@ -6,17 +6,21 @@ See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ra
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.penalty_enclosures import penalty_slope, regularisation
-from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, product
 
+MARGIN = 1e-10
+"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 _PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
 """The formulas of a loss that certificates rest on."""
 
@@ -41,7 +45,7 @@ def need_proofs(loss: Loss, purpose: str) -> None:
         ) from None
 
 
-def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direction) -> Interval:
+def dual_objective(victim: Victim, data: TrainingData, target: LinearModel, v: DualVector) -> Interval:
     """``min over g in G of -<g, v>``.
 
     A hinge row whose margin may be 1 counts with whichever share in [0, 1] of its gradient is worst for the bound. So do
@@ -68,3 +72,14 @@ def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarr
         return np.zeros(margins.lower.shape, dtype=bool)
     kink, near = loss.active_range[1], BOUNDARY * (1.0 + np.abs(margins.upper) + size)
     return (margins.lower <= kink + near) & (margins.upper >= kink - near)
+
+
+def normalized(v: DualVector) -> DualVector:
+    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
+    shift = scale_of(v)
+    return DualVector(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
+
+
+def scale_of(v: DualVector) -> int:
+    """The exponent of that power of two."""
+    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

@@ -26,16 +26,13 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.files import Arrays
 from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import resistance
+from convexpoison.certificates.clean_gradient import MARGIN, dual_objective, normalized
 from convexpoison.data.training_data import Classes, TrainingData
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
-
-MARGIN = 1e-10
-"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +44,7 @@ class TargetCertificate(Certificate):
     victim : Victim
     target : LinearModel
     space : Space
-    direction : Direction
+    direction : DualVector
         What proves it.
     value : float
         What is claimed; ``inf`` if no number of points reproduces the target.
@@ -62,7 +59,7 @@ class TargetCertificate(Certificate):
     victim: Victim
     target: LinearModel
     space: Space
-    direction: Direction
+    direction: DualVector
     value: float
     note: str = ""
     kind: ClassVar[str] = "certificate"
@@ -106,7 +103,7 @@ class TargetCertificate(Certificate):
 
     @classmethod
     def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
-        direction = Direction(vector(arrays["direction_w"]), float(arrays["direction_b"]))
+        direction = DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"]))
         return {"target": model_of(arrays, words), "direction": direction}
 
 
@@ -114,7 +111,7 @@ def certify(
     victim: Victim,
     target: LinearModel,
     space: Space,
-    direction: Direction,
+    direction: DualVector,
     data: Any,
     sample_weight: ArrayLike | None = None,
 ) -> TargetCertificate:
@@ -129,7 +126,7 @@ def certify(
     target : LinearModel
     space : Space
         Where poison may lie.
-    direction : Direction
+    direction : DualVector
         Any will do; the dual of the linear program of the tight bound is the best. Its intercept is dropped where the
         victim has none.
     data : pair (X, y) or TrainingData
@@ -141,7 +138,7 @@ def certify(
         If these do not fit together.
     """
     if victim.intercept == "none":
-        direction = Direction(direction.w, 0.0)
+        direction = DualVector(direction.w, 0.0)
     draft = TargetCertificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
     value, rounding = _proof(draft, draft._rows(data, sample_weight))
     if math.isfinite(value):
@@ -154,7 +151,7 @@ def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, f
     problem = Problem(certificate.victim, rows, certificate.threat, certificate.target)
     v = normalized(certificate.direction)
     with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
-        deficit = resistance(problem.victim, rows, problem.target, v)
+        deficit = dual_objective(problem.victim, rows, problem.target, v)
         if not deficit.lower > 0.0:
             return 0.0, 0.0
         n_edits = problem.threat.fewest(problem, v, deficit)
@@ -162,14 +159,3 @@ def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, f
     if not value > 0.0:
         return 0.0, 0.0
     return value, float(n_edits.upper - n_edits.lower) if math.isfinite(value) else 0.0
-
-
-def normalized(v: Direction) -> Direction:
-    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
-    shift = scale_of(v)
-    return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
-
-
-def scale_of(v: Direction) -> int:
-    """The exponent of that power of two."""
-    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

@@ -30,13 +30,6 @@ def as_dense(X: Any) -> np.ndarray:
     return X.toarray() if sp.issparse(X) else np.asarray(X)
 
 
-def faster_storage(X: Any) -> Any:
-    """Return X, an array or CSR matrix, in the storage that is multiplied faster."""
-    if sp.issparse(X) or np.count_nonzero(X) >= _SPARSE_BELOW * X.size:
-        return X
-    return sp.csr_matrix(X)
-
-
 def column_names(X: Any) -> tuple[str, ...] | None:
     """Names of a frame's columns; None for arrays."""
     return tuple(map(str, X.columns)) if is_frame(X) else None
@@ -145,3 +138,10 @@ def as_floats(X: Any) -> FloatArray:
     if is_frame(X) and not hasattr(X, "iloc"):
         return np.column_stack([np.asarray(column(X, j), dtype=np.float64) for j in range(len(X.columns))])
     return np.ascontiguousarray(np.asarray(X, dtype=np.float64))
+
+
+def faster_storage(X: Any) -> Any:
+    """Return X (dense or CSR) in the storage that is multiplied faster."""
+    if sp.issparse(X) or np.count_nonzero(X) >= _SPARSE_BELOW * X.size:
+        return X
+    return sp.csr_matrix(X)

@@ -58,7 +58,7 @@ class TrainingData:
     @cached_property
     def rows(self) -> RowOperator:
         """Products with X. To add rows or a column of ones, take ``rows.growing(intercept)``: this one stays as it is."""
-        from convexpoison.data.row_operator import RowOperator  # checking a certificate does without
+        from convexpoison.data.row_operator import RowOperator  # a checker does without
 
         return RowOperator(self.X)
 

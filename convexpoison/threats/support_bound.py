@@ -36,10 +36,10 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.geometry.weak_duality import Domain, bounded_box
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.penalty_enclosures import penalty_slope
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.ellipsoid_method import minimize
 from convexpoison.numerics.intervals import Interval, dot, exp
@@ -82,7 +82,7 @@ def price(
     victim: Victim,
     target: LinearModel,
     space: Space,
-    v: Direction,
+    v: DualVector,
     multipliers: Mapping[Side, Multipliers] | None = None,
 ) -> float:
     """An upper bound on ``h(v)``.
@@ -161,7 +161,7 @@ class _Problem:
     space: Space
     hull: Hull
     target: LinearModel
-    v: Direction
+    v: DualVector
     side: Side
     low: float = field(init=False)
     high: float = field(init=False)

@@ -22,7 +22,7 @@ from convexpoison.certificates.near_target import NearTargetCertificate
 from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, derivative, settled
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.numerics.intervals import Interval
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
@@ -238,7 +238,7 @@ def test_scores_prices_and_regularisers_move_no_further(seed, which, away, scale
     fall, rise = hood.score_moves()
     change = model.decision_function(data.X) - target.decision_function(data.X)
     assert (change <= rise + 1e-9).all() and (change >= -fall - 1e-9).all()
-    v = Direction(rng.normal(size=space.n_features), 0.0 if victim.intercept == "none" else float(rng.normal()))
+    v = DualVector(rng.normal(size=space.n_features), 0.0 if victim.intercept == "none" else float(rng.normal()))
     sway = hood.sway(v)
     along = (model.coef - target.coef) @ sway.v.w
     along += victim.intercept_weight * (model.intercept - target.intercept) * sway.v.b
@@ -252,7 +252,7 @@ def test_the_sway_is_attained_over_a_box():
     for which in (0, 1, 6, 12):
         rng, victim, data, target = case(2, which)
         close = Close(Problem(victim, data, AddRows(BOX), target), 0.05)
-        sway = close.sway(Direction(rng.normal(size=2), float(rng.normal())))
+        sway = close.sway(DualVector(rng.normal(size=2), float(rng.normal())))
         model = cp.LinearModel(target.coef + sway.move.w, target.intercept + sway.move.b)
         along = sway.move.w @ sway.v.w + sway.move.b * victim.intercept_weight * sway.v.b
         assert along >= sway.value * (1 - 5e-2)
@@ -325,14 +325,14 @@ def test_no_direction_proves_too_much(seed, which, k, near):
     rng, victim, data, induced = case(seed, which, k)
     target = moved(victim, induced, rng, 0.02)
     radius = 0.02 * (1 + 1e-9) if near == "ball" else max(difference(victim, induced, target, BOX), 0.0) + 1e-9
-    v = Direction(rng.normal(size=2), 0.0 if victim.intercept == "none" else float(rng.normal()))
+    v = DualVector(rng.normal(size=2), 0.0 if victim.intercept == "none" else float(rng.normal()))
     masses, points = rng.random(2), rng.uniform(-1, 1, (2, 2))
     made = Combination(np.full(2, masses[0]) if victim.intercept == "free" else masses, points)
     proof = NearTargetCertificate(victim, target, BOX, near, radius, v, made if near == "eps_close" else None, 0.0)
     for _ in range(3):
         assert proof.verify(data).value <= k
         towards = data.X[rng.integers(data.n_samples)] * rng.choice([-1.0, 1.0])
-        proof = replace(proof, direction=Direction(towards, v.b))
+        proof = replace(proof, direction=DualVector(towards, v.b))
 
 
 @pytest.mark.parametrize("which", [0, 6, 12, 18])

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 import convexpoison as cp
 from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.cli.commands import main
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
@@ -39,7 +39,7 @@ def honest(rows: tuple[np.ndarray, np.ndarray]) -> TargetCertificate:
     victim = Victim("logistic", C=1.0)
     clean, other = victim.fit(X, y), victim.fit(X, np.roll(y, 7))
     target = replace(other, classes=("ham", "spam"))
-    v = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
+    v = DualVector(clean.coef - target.coef, clean.intercept - target.intercept)
     return certify(victim, target, Space.box(0.0, 1.0, 3), v, (X, y))
 
 

@@ -41,6 +41,9 @@ class Loss(Formulas, ABC):
     """Continuously differentiable, so that Newton's method applies."""
     bends_most_at: float = 0.0
     """An argument at which the curvature is largest; it never rises on the way from there, on either side."""
+    n_scores: ClassVar[int] = 1
+    """Number of scores of a row that the loss depends on. The geometry of two models (hulls, edges, sandwich) is that of the
+    plane, and asks for 1."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
