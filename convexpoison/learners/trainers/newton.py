@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import SolverError
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers.base import Trainer
-from convexpoison.learners.trainers.hessian import Step, rank_deficient
+from convexpoison.learners.trainers.hessian import HessianSolver, Step, rank_deficient
 from convexpoison.learners.trainers.objective import SmoothObjective
 from convexpoison.learners.trainers.row_system import RowSolver
 
@@ -72,6 +72,8 @@ class NewtonTrainer(Trainer):
     for only up to 2,000 parameters.
     """
 
+    solver: ClassVar[type[HessianSolver]] = RowSolver
+
     def __init__(self, victim: Victim, data: TrainingData) -> None:
         if not victim.loss.smooth:
             raise ValueError(f"Newton's method needs a smooth loss; {victim.loss.name!r} has kinks")
@@ -81,7 +83,7 @@ class NewtonTrainer(Trainer):
         self._n_changes = 0
         self._point = SmoothObjective(victim, data)
         self._rows = self._point.rows
-        self._hessian = RowSolver(self._rows)
+        self._hessian = self.solver(self._rows)
         self._check_posed(self._point.weight)
         self._follow_path()
         self._minimise()
