@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.frames import as_dense, faster_storage
-from convexpoison.numerics.interval_matrix import Matrix
 
 _GRAM_SPARSE_BELOW = 0.05
 """Share of nonzeros under which a sparse Gram product is faster than a dense one in blocks (measured)."""
@@ -37,11 +35,6 @@ class RowOperator:
         self.n_clean = int(X.shape[0])
         self.n_features = int(X.shape[1])
         self.n_rows = self.n_clean
-
-    @cached_property
-    def clean_intervals(self) -> Matrix:
-        """The clean rows, without a column of ones, for products in interval arithmetic."""
-        return Matrix(self._clean)
 
     @property
     def n_parameters(self) -> int:
@@ -74,7 +67,6 @@ class RowOperator:
     def _on(self, clean: Any, transposed: Any) -> RowOperator:
         twin = copy(self)
         twin._clean, twin._clean_transposed, twin._clean_products = clean, transposed, None
-        twin.__dict__.pop("clean_intervals", None)
         twin.n_clean = int(clean.shape[0])
         twin.n_rows = twin.n_clean + self.n_rows - self.n_clean
         return twin

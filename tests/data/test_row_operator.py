@@ -63,16 +63,6 @@ def test_products(intercept: bool, density: float) -> None:
     agrees(rows, full)
 
 
-@pytest.mark.parametrize("density", [1.0, 0.02])
-def test_intervals_hold_the_products(density: float) -> None:
-    rows, full = grown(density, False)
-    v = np.random.default_rng(9).normal(size=20)
-    for operator, clean in ((rows, full[:1500]), (rows.absolute(), np.abs(full[:1500]))):
-        found = operator.clean_intervals.dot(v)
-        assert (found.lower <= clean @ v).all() and (clean @ v <= found.upper).all()
-        np.testing.assert_allclose(found.lower, found.upper, atol=1e-12)
-
-
 def test_copies_grow_by_themselves() -> None:
     rows, full = grown(1.0, True)
     twin = deepcopy(rows)

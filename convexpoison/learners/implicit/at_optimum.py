@@ -1,9 +1,7 @@
-"""How a loss at the victim's optimum changes when poison moves: implicit differentiation, for a fixed regularisation.
+"""Derivatives of a loss at the victim's optimum with respect to poison, for a fixed regularisation.
 
-The victim's optimum ``theta(x)`` minimises ``F = sum_i c_i phi(a_i) + rho R``, and the attacker looks at its mean loss A on
-rows of his own. Smooth losses: ``H @ dtheta = -d(grad F)`` with the Hessian H of F, so that one system
-``H @ v = grad A`` gives the derivatives for all poison points (Mei and Zhu, 2015; Demontis et al., USENIX Security 2019;
-Koh and Liang, ICML 2017, Section 2.2).
+The victim's optimum ``theta(x)`` minimises ``F = sum_i c_i phi(a_i) + rho R``; the attacker's mean loss A is over rows of his
+own. Smooth losses: :mod:`convexpoison.learners.implicit.adjoint`, one system for all poison points.
 
 Hinge: as long as no row changes sides, rows inside the margin keep their multipliers ``c_i`` and rows on the margin keep
 ``y_i score_i = 1``, which leaves a linear system in theta and the multipliers of the latter (Cauwenberghs and Poggio, 2001;
@@ -18,6 +16,8 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit.adjoint import Adjoint, solve_adjoint
+from convexpoison.learners.implicit.problem import OuterLoss
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.trainers.row_system import RowSolver
@@ -97,7 +97,7 @@ class AtOptimum:
     """
 
     def __init__(self, victim: Victim, data: TrainingData, rows: TrainingData, inner: Loss | None = None) -> None:
-        self._victim, self._outer = victim, rows
+        self._victim, self._outer = victim, OuterLoss(victim, rows)
         self._inner = victim.loss if inner is None else inner
         self._rows = data.rows.growing(victim.intercept != "none")
         self._hessian = RowSolver(self._rows)
@@ -112,11 +112,10 @@ class AtOptimum:
         ridge = self._victim.rho(float(weight.sum())) * self._metric
         theta = np.append(model.coef, model.intercept) if self._rows.has_intercept else model.coef
         argument = self._inner.argument(self._rows.dot(theta), y)
-        if self._inner.smooth:
-            slope = self._smooth(theta, argument, y, weight, ridge)
-        else:
-            slope = self._hinge(theta, argument, y, weight, ridge)
-        return Slope(slope.points[: len(poison)], slope.labels[: len(poison)])
+        adjoint = self._smooth if self._inner.smooth else self._hinge
+        found, n = adjoint(theta, argument, y, weight, ridge), len(poison)
+        labels = np.zeros(n) if self._inner.classification else found.responses[:n]
+        return Slope(found.points[:n], labels)
 
     def _place(self, poison: Block) -> tuple[FloatArray, FloatArray]:
         """Put the poison behind the clean rows; labels and weights of all rows, 0 for places that stand empty."""
@@ -128,36 +127,22 @@ class AtOptimum:
         y = np.concatenate([self._y, poison.labels, np.ones(idle)])
         return y, np.concatenate([self._weight, poison.counts, np.zeros(idle)])
 
-    def _outer_gradient(self, theta: FloatArray) -> FloatArray:
-        """``grad A``, shape (n_parameters,)."""
-        d, outer, loss = self._rows.n_features, self._outer, self._victim.loss
-        scores = np.asarray(outer.X @ theta[:d]).reshape(-1) + theta[d:].sum()
-        slopes = outer.sample_weight * loss.derivative(loss.argument(scores, outer.y)) * loss.slope(outer.y)
-        slopes = slopes / outer.n_rows
-        gradient = np.asarray(outer.X.T @ slopes).reshape(-1)
-        return np.append(gradient, slopes.sum()) if self._rows.has_intercept else gradient
-
     def _smooth(
         self, theta: FloatArray, argument: FloatArray, y: FloatArray, weight: FloatArray, ridge: FloatArray
-    ) -> Slope:
-        loss, n, d = self._inner, self._rows.n_clean, self._rows.n_features
+    ) -> Adjoint:
+        loss, n = self._inner, self._rows.n_clean
         curvature = weight * loss.curvature(argument)
-        system = self._hessian.solve(
-            self._outer_gradient(theta), curvature, ridge, lambda _, size, first: size <= _RESIDUAL**2 * first
-        )
-        minus_v, moved = system.theta[:d], system.scores[n:]  # H @ minus_v = -grad A, and what it does to poison scores
-        pull = (weight * loss.derivative(argument) * loss.slope(y))[n:]
-        bend = curvature[n:] * moved
-        points = np.outer(pull, minus_v) + np.outer(bend, theta[:d])
-        return Slope(points, np.zeros_like(bend) if loss.classification else -bend)
+        step = solve_adjoint(self._hessian, self._outer.derivatives(theta)[1], curvature, ridge, _RESIDUAL)
+        slopes = (weight * loss.derivative(argument) * loss.slope(y))[n:]
+        return Adjoint(theta, step.theta, slopes, curvature[n:] * step.scores[n:], self._rows.n_features)
 
     def _hinge(
         self, theta: FloatArray, margin: FloatArray, y: FloatArray, weight: FloatArray, ridge: FloatArray
-    ) -> Slope:
-        rows, n, d = self._rows, self._rows.n_clean, self._rows.n_features
+    ) -> Adjoint:
+        rows, n = self._rows, self._rows.n_clean
         index = np.flatnonzero((np.abs(margin - 1.0) <= _ON_MARGIN) & (weight > 0))
         on = y[index, None] * rows.take(index)
-        v, forces = self._adjoint(on, y[index], self._outer_gradient(theta), ridge)
+        v, forces = self._adjoint(on, y[index], self._outer.derivatives(theta)[1], ridge)
         inside = np.where(margin < 1.0 - _ON_MARGIN, weight, 0.0)
         multiplier, force = inside[n:].copy(), np.zeros(y.size - n)
         poison = index >= n
@@ -166,8 +151,7 @@ class AtOptimum:
             left = ridge * theta - rows.transposed_dot(inside * y)
             multiplier[index[poison] - n] = np.linalg.lstsq(np.hstack([on, column]).T, left, rcond=None)[0][poison]
             force[index[poison] - n] = forces[poison]
-        points = np.outer(y[n:] * multiplier, v[:d]) - np.outer(y[n:] * force, theta[:d])
-        return Slope(points, np.zeros(len(points)))
+        return Adjoint(theta, v, -y[n:] * multiplier, y[n:] * force, rows.n_features)
 
     def _adjoint(
         self, on: FloatArray, y: FloatArray, gradient: FloatArray, ridge: FloatArray

@@ -1,8 +1,8 @@
-"""The hypergradient at the exact optimum of training, by the implicit-function theorem.
+"""The hypergradient at the exact optimum of training, by the implicit function theorem.
 
-``theta*(X_p, lambda)`` solves ``gradient F = 0``; hence ``dA = -d(v @ gradient F)`` with ``v = H^-1 dA/dtheta``, H the Hessian
-of F at ``theta*``. It is the limit of reverse-mode differentiation as T grows, and costs one linear system. For victims that
-have been trained already, with kinks too, see :mod:`convexpoison.learners.implicit.at_optimum`.
+See :mod:`convexpoison.learners.implicit.adjoint` for the theorem. The hypergradient is the limit of reverse-mode differentiation
+as T grows, and costs one linear system. For victims that have been trained already, with kinks too, see
+:mod:`convexpoison.learners.implicit.at_optimum`.
 """
 
 from __future__ import annotations

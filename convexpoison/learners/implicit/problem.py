@@ -5,9 +5,9 @@ With ``theta = (w, b)``, rows ``x~ = (x, 1)``, arguments ``a_i`` and slopes ``s_
     F(theta)             = sum_i c_i phi(a_i) + sum_j r_j theta_j**2 / 2
     gradient             = sum_i c_i s_i phi'(a_i) x~_i + r theta
     Hessian v            = sum_i c_i phi''(a_i) (x~_i @ v) x~_i + r v
-    d(v @ gradient)/dx_k = c_k (phi''(a_k) (x~_k @ v) w + s_k phi'(a_k) v_w)
 
-which is what RMD's Appendix A gets from automatic differentiation. Every product costs a pass or two over the rows.
+and the mixed derivatives of :mod:`convexpoison.learners.implicit.adjoint`, all of which RMD's Appendix A gets from automatic
+differentiation. Every product costs a pass or two over the rows.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.implicit.adjoint import mixed_points
 from convexpoison.learners.implicit.tuning import Tuning, make_tuning
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
@@ -151,7 +152,7 @@ class InnerProblem:
         added, d = slice(self.rows.n_clean, None), self.rows.n_features
         bends = np.array([(s.curvatures * m)[added] for s, m in zip(states, moved, strict=True)])
         slopes = np.array([s.slopes[added] for s in states])
-        points = bends.T @ np.array([s.theta[:d] for s in states]) + slopes.T @ np.array([v[:d] for v in vs])
+        points = mixed_points(slopes, np.array(vs)[:, :d], bends, np.array([s.theta for s in states])[:, :d])
         lam = np.zeros(self.tuning.size)
         for s, v, m in zip(states, vs, moved, strict=True):
             lam += self.tuning.product(s.ridge, s.theta, v, s.slopes * m)

@@ -51,6 +51,7 @@ class ActiveSetTrainer(Trainer):
         self._screen = Screen(self._rows)
         self._y = data.y.copy()
         self._c = data.sample_weight.copy()
+        self._clean_weights = data.sample_weight
         self._n = data.n_rows
         self._alpha = np.zeros(data.n_samples)
         self._state = np.full(data.n_samples, _ZERO, dtype=np.int8)
@@ -66,25 +67,27 @@ class ActiveSetTrainer(Trainer):
         self._g = np.zeros(data.n_features)
         self._g_b = 0.0
         self._known_theta: tuple[FloatArray, float] | None = None
+        self._n_restored = self._n
         self._scale = self._n  # of the objective, to judge the gap by until it is known
         self._start()
         self._solve()
 
     # ---------------------------------------------------------------- what a trainer promises
 
-    def add(self, x: FloatArray, y: float, weight: float = 1.0) -> None:
+    def add(self, x: FloatArray, y: float, weight: float = 1.0) -> int:
         x = np.ascontiguousarray(x, dtype=np.float64)
         key = x.tobytes() + (b"+" if y > 0 else b"-")
         self._n += weight
         self._moved()
         i = self._twins.get(key)
         if i is None:
-            self._twins[key] = self._append(x, y, weight)
+            i = self._twins[key] = self._append(x, y, weight)
         else:
-            self._c[i] += weight
-            if self._state[i] == _BOUND:
-                self._raise_bound(i, x, weight)
+            weights = self._c.copy()
+            weights[i] += weight
+            self._change_bounds(np.array([i]), weights)
         self._solve()
+        return i
 
     def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
         self._n += float(weights.sum())
@@ -113,6 +116,37 @@ class ActiveSetTrainer(Trainer):
         self._moved()
         self._solve()
 
+    @property
+    def weights(self) -> FloatArray:
+        return self._c
+
+    def _reweight(self, index: np.ndarray, weights: FloatArray) -> None:
+        self._n = float(weights.sum())
+        self._change_bounds(index, weights)
+        if self._n < 0.5 * self._n_restored:
+            self._restore_sums()  # what was taken out has left its rounding errors
+        self._moved()
+        self._solve()
+
+    def _change_bounds(self, index: np.ndarray, weights: FloatArray) -> None:
+        """Give these rows other upper bounds: bound rows stand at the new ones, free rows where they stood or at the new ones."""
+        change = weights - self._c
+        bound = index[self._state[index] == _BOUND]
+        rows = self._rows.pick(bound)
+        self._move_alpha(bound, rows, change[bound])
+        self._count_bound(bound, rows, change[bound])
+        self._alpha[bound] = weights[bound]  # without the rounding of alpha + change
+        self._state[bound[weights[bound] == 0.0]] = _ZERO
+        self._c = weights
+        free = self._free.index
+        above = np.flatnonzero(self._alpha[free] >= weights[free])
+        if above.size:
+            over = free[above]
+            self._move_alpha(over, self._free.rows[above], weights[over] - self._alpha[over])
+            self._alpha[over] = weights[over]
+            self._leave(above)
+        self._screen.watch(index)  # a row without weight has any margin, and no part in what the screen relies on
+
     def _append(self, x: FloatArray, y: float, weight: float) -> int:
         """A new row; it begins at its bound, if its best multiplier lies there, else without one."""
         i = self._rows.append(x)
@@ -130,7 +164,11 @@ class ActiveSetTrainer(Trainer):
         return float(self._losses().sum()) + self._rho * self.victim.penalty(self.model)
 
     def clean_loss(self) -> float:
-        return float(self._losses()[0])
+        clean = slice(0, self._rows.n_clean)
+        if np.array_equal(self._c[clean], self._clean_weights):
+            return float(self._losses()[0])
+        margins = self._y[clean] * (self._rows.dot(self._theta[0])[clean] + self._theta[1])
+        return float(self._clean_weights @ np.maximum(0.0, 1.0 - margins))
 
     def _losses(self) -> FloatArray:
         """Sum of the hinge losses of the clean rows, and of the added ones; bound rows through their cached sums."""
@@ -207,6 +245,9 @@ class ActiveSetTrainer(Trainer):
         from sklearn.svm import LinearSVC
         from sklearn.utils._testing import ignore_warnings
 
+        live = self._c > 0
+        if np.ptp(self._y[live]) == 0:
+            return  # scikit-learn refuses one class; without multipliers the method gets there too
         rough = LinearSVC(loss="hinge", C=1.0 / self._rho, tol=1e-2, max_iter=200, random_state=0)
         rough.set_params(
             fit_intercept=self._b_scale > 0, intercept_scaling=float(np.sqrt(self._b_scale)) if self._b_scale else 1.0
@@ -214,7 +255,6 @@ class ActiveSetTrainer(Trainer):
         X = self._rows.clean_slice(np.arange(self._rows.n_clean))
         ignore_warnings(rough.fit, category=ConvergenceWarning)(X, self._y, sample_weight=self._c)
         margins = self._y * rough.decision_function(X)
-        live = self._c > 0
         bound = live & (margins < 0.99)
         self._state[bound] = _BOUND
         self._alpha[bound] = self._c[bound]
@@ -224,6 +264,7 @@ class ActiveSetTrainer(Trainer):
 
     def _restore_sums(self) -> None:
         """All cached sums afresh from the multipliers, so that rounding does not pile up."""
+        self._n_restored = self._n
         signed = self._alpha * self._y
         self._g = self._rows.transposed_dot(signed)
         self._g_b = float(signed.sum())
@@ -318,7 +359,7 @@ class ActiveSetTrainer(Trainer):
         """The better of two steps that respect the bounds: the projected one, and the longest along the ray."""
         index = self._free.index
         alpha, c = self._alpha[index], self._c[index]
-        room = np.where(step > 0, c - alpha, alpha) / np.maximum(np.abs(step), np.finfo(float).tiny)
+        room = np.where(step > 0, c - alpha, alpha) / np.maximum(np.abs(step), 1e-200)
         longest = float(min(1.0, room.min()))
         candidates = [np.clip(alpha + step, 0.0, c) - alpha, longest * step]
         rise = [float(right @ move - 0.5 * move @ (kernel @ move)) for move in candidates]

@@ -13,6 +13,7 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.data.row_operator import RowOperator
 
 Solve = Callable[[FloatArray], FloatArray]
+Enough = Callable[[FloatArray, float, float], bool]
 
 DENSE_LIMIT = 5000
 """Most unknowns for which a system is formed (200 MB); beyond it the preconditioner is the Hessian's diagonal."""
@@ -55,13 +56,7 @@ class HessianSolver:
         self._factor: Solve | None = None
         self._lost = 0
 
-    def solve(
-        self,
-        gradient: FloatArray,
-        curvature: FloatArray,
-        ridge: FloatArray,
-        enough: Callable[[FloatArray, float, float], bool],
-    ) -> Step:
+    def solve(self, gradient: FloatArray, curvature: FloatArray, ridge: FloatArray, enough: Enough) -> Step:
         """Conjugate gradients until ``enough(residual, size, first_size)``, sizes in the preconditioner's metric."""
         precondition = self._preconditioner(curvature, ridge)
         step, scores = np.zeros_like(gradient), np.zeros_like(curvature)

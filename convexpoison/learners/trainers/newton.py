@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import SolverError
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers.base import Trainer
-from convexpoison.learners.trainers.hessian import Step, rank_deficient
+from convexpoison.learners.trainers.hessian import HessianSolver, Step, rank_deficient
 from convexpoison.learners.trainers.objective import SmoothObjective
 from convexpoison.learners.trainers.row_system import RowSolver
 
@@ -60,8 +60,8 @@ class NewtonTrainer(Trainer):
     Raises
     ------
     ValueError
-        If the loss is not smooth, or there is no unique finite minimiser: no regularisation with collinear columns or
-        separable rows, or a free intercept with rows of one class only.
+        If the loss is not smooth, or there is no unique finite minimiser (after a change too): no regularisation with
+        collinear columns or separable rows, or a free intercept with rows of one class only.
     SolverError
         If Newton's method does not converge, or rounding errors keep it from ``1e-9`` of the objective.
 
@@ -72,21 +72,24 @@ class NewtonTrainer(Trainer):
     for only up to 2,000 parameters.
     """
 
+    solver: ClassVar[type[HessianSolver]] = RowSolver
+
     def __init__(self, victim: Victim, data: TrainingData) -> None:
         if not victim.loss.smooth:
             raise ValueError(f"Newton's method needs a smooth loss; {victim.loss.name!r} has kinks")
         self.victim = victim
         self._classes = data.classes
+        self._clean_weights = data.sample_weight
         self._n_changes = 0
         self._point = SmoothObjective(victim, data)
         self._rows = self._point.rows
-        self._hessian = RowSolver(self._rows)
-        self._check_posed()
+        self._hessian = self.solver(self._rows)
+        self._check_posed(self._point.weight)
         self._follow_path()
         self._minimise()
 
-    def add(self, x: FloatArray, y: float, weight: float = 1.0) -> None:
-        """Add one row ``weight`` times and refit from the present minimiser.
+    def add(self, x: FloatArray, y: float, weight: float = 1.0) -> int:
+        """Add one row ``weight`` times, refit from the present minimiser, and return its number.
 
         Parameters
         ----------
@@ -103,8 +106,9 @@ class NewtonTrainer(Trainer):
         x = np.array(x, dtype=np.float64) + 0.0  # turns -0.0 into 0.0, so that equal rows have equal bytes
         y, weight = float(y), float(weight)
         self._check_row(x, y, weight)
-        self._point.add(x, y, weight)
+        row = self._point.add(x, y, weight)
         self._refit()
+        return row
 
     def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
         places = self._point.place(points, labels, weights)
@@ -113,6 +117,16 @@ class NewtonTrainer(Trainer):
 
     def move(self, places: np.ndarray, points: FloatArray, labels: FloatArray) -> None:
         self._point.replace(places, points, labels)
+        self._refit()
+
+    @property
+    def weights(self) -> FloatArray:
+        return self._point.weight
+
+    def _reweight(self, index: np.ndarray, weights: FloatArray) -> None:
+        if not weights[index].all():
+            self._check_posed(weights)
+        self._point.reweight(weights)
         self._refit()
 
     def _refit(self) -> None:
@@ -127,9 +141,8 @@ class NewtonTrainer(Trainer):
         return self._point.value
 
     def clean_loss(self) -> float:
-        """Sum of the losses over the rows that the trainer was built with."""
-        n = self._rows.n_clean
-        return float(self._point.weight[:n] @ self._point.values[:n])
+        """Return the sum of the losses over the rows, with the weights, that the trainer was built with."""
+        return float(self._clean_weights @ self._point.values[: self._rows.n_clean])
 
     def _check_row(self, x: FloatArray, y: float, weight: float) -> None:
         if x.shape != (self._rows.n_features,):
@@ -224,16 +237,15 @@ class NewtonTrainer(Trainer):
 
     # Is there a unique finite minimiser?
 
-    def _check_posed(self) -> None:
-        """Raise where the rows alone say that there is none."""
-        point = self._point
-        live = point.weight > 0
+    def _check_posed(self, weights: FloatArray) -> None:
+        """Raise ValueError if rows of these weights have none, whatever the parameters."""
+        point, live = self._point, weights > 0
         if self.victim.loss.classification and self.victim.intercept == "free" and np.ptp(point.y[live]) == 0:
             raise ValueError(
                 "all rows with positive weight are of one class, so that a free intercept has no unique finite "
                 "optimum; give rows of both classes or regularise the intercept"
             )
-        if point.rho == 0 and rank_deficient(self._rows, point.weight):
+        if point.rho == 0 and rank_deficient(self._rows, weights):
             raise ValueError(
                 "without regularisation the minimiser is not unique: the columns (with the intercept's) are collinear, "
                 "or there are fewer rows than columns; add regularisation (a finite C) or drop the collinear columns"

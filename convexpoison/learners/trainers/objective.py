@@ -61,12 +61,21 @@ class SmoothObjective:
 
     # Rows
 
-    def add(self, x: FloatArray, y: float, weight: float) -> None:
-        """Put a row in ``weight`` times, without a pass over the others; rho grows as the victim has it."""
+    def add(self, x: FloatArray, y: float, weight: float) -> int:
+        """Add a row ``weight`` times, without a pass over the others, and return its number; rho grows by the convention."""
         key = (x.tobytes(), y)
         if key not in self._row_of:
             self._row_of[key] = self._append(x, y)
         self._weigh(self._row_of[key], weight)
+        return self._row_of[key]
+
+    def reweight(self, weight: FloatArray) -> None:
+        """Give all rows these weights: one pass over them, at the scores that are known."""
+        self.weight = weight
+        self._n = float(weight.sum())
+        self.rho = self._victim.rho(self._n)
+        self._zero_value = float(weight @ self._loss.value(self._loss.argument(np.zeros(weight.size), self.y)))
+        self._settle()
 
     def place(self, points: FloatArray, labels: FloatArray, weights: np.ndarray) -> np.ndarray:
         """Put rows in that :meth:`replace` may take out again; their numbers."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dtrsv
 from scipy.linalg.lapack import dpotrf
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.learners.trainers.hessian import DENSE_LIMIT, HessianSolver, Solve
+from convexpoison.learners.trainers.hessian import DENSE_LIMIT, Enough, HessianSolver, Solve, Step
 
 _DENSE_SPEED = 40.0
 """Operations of a dense factorisation in the time of one in a product with the rows (measured)."""
@@ -58,3 +59,20 @@ class RowSolver(HessianSolver):
             return np.asarray(scaled - rows.transposed_dot(root * inner) / ridge)
 
         return solve
+
+
+class CurvedRowSolver(RowSolver):
+    """Solves exactly, by the matrix inversion lemma, if fewer rows have a curvature than there are parameters.
+
+    So it is for a hinge with a rounded kink. The Gram matrix of these rows is then smaller than the Hessian.
+    """
+
+    def solve(self, gradient: FloatArray, curvature: FloatArray, ridge: FloatArray, enough: Enough) -> Step:
+        if not ridge.all() or np.count_nonzero(curvature) >= self.rows.n_parameters:
+            return super().solve(gradient, curvature, ridge, enough)
+        index = np.flatnonzero(curvature)
+        rows = np.sqrt(curvature[index])[:, None] * self.rows.lift(self.rows.take(index))
+        kernel = (rows / ridge) @ rows.T + np.identity(index.size)
+        first = gradient / ridge
+        step = rows.T @ cho_solve(cho_factor(kernel), rows @ first) / ridge - first
+        return Step(step, self.rows.dot(step), -0.5 * float(gradient @ step))

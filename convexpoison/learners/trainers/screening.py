@@ -59,6 +59,7 @@ class Screen:
 
     def watch(self, index: np.ndarray) -> None:
         """Look at these rows as well until all rows are looked at again."""
+        index = index[index < self._rows_at_reference]  # later ones are looked at in any case
         if not np.isin(index, self._near).all():
             self._set_near(np.union1d(self._near, index))
 
@@ -67,7 +68,7 @@ class Screen:
         known = index[index < self._norms.size]
         rows = self._rows.added[known - self._rows.n_clean]
         self._norms[known] = np.sqrt(np.einsum("ij,ij->i", rows, rows) + 1.0)
-        self.watch(index[index < self._rows_at_reference])
+        self.watch(index)
 
     def _drift(self, w: FloatArray, b: float) -> float:
         assert self._reference is not None
