@@ -102,9 +102,9 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(folder: Path, monkeypatch: p
     monkeypatch.setattr("convexpoison.neural.training.fit.fit", stop)
     monkeypatch.setattr("convexpoison.neural.evaluation.evaluate.evaluate", stop)
     told = run("train", *DATA, "--sigma", 1, "--weights", "no.st", "--checkpoint", "no.c", status=130)
-    assert told.stdout == "" and "goes on from no.c" in told.stderr
+    assert told.stdout == "" and "resumes from no.c" in told.stderr
     told = run(*CERTIFY, "--out", "no.tsv", status=130)
-    assert told.stdout == "" and "goes on from no.tsv" in told.stderr
+    assert told.stdout == "" and "resumes from no.tsv" in told.stderr
     assert not (folder / "no.st").exists()
 
 
@@ -126,7 +126,7 @@ def test_what_training_refuses(folder: Path) -> None:
     )
     assert "ga takes no further settings" in refused(*start, "--sigma", 1, "--option", "beta=2")
     assert "name of gamma, beta" in refused(*start, "--objective", "macer", "--sigma", 1, "--option", "k=2")
-    assert "goes with --data-dependent" in refused(*start, "--sigma", 1, "--sigma-option", "n=2")
+    assert "requires --data-dependent" in refused(*start, "--sigma", 1, "--sigma-option", "n=2")
     assert "sigma must be positive" in refused(*start, "--sigma", -1)
     assert "epochs >= 1" in refused(*start, "--sigma", 1, "--epochs", 0)
     assert "numbers with commas" in refused(*start, "--sigma", 1, "--milestones", "1;2")
@@ -205,7 +205,7 @@ def test_draws_only_until_it_is_clear_which_radii_an_image_has(folder: Path) -> 
     accuracies = [row["accuracy"] for row in told["certified_accuracy"]]
     np.testing.assert_allclose(accuracies, Evaluation.read("all.tsv").certified_accuracy([0.1, 0.2]), atol=0.1)
     assert "radii: [0.1, 0.2] there, [0.3] now" in refused(*decided, "--radii", "0.3")
-    assert "--decide goes without" in refused(*CERTIFY, "--decide", "--two-sided")
+    assert "--decide excludes" in refused(*CERTIFY, "--decide", "--two-sided")
 
 
 def test_certification_in_words_and_as_a_picture(folder: Path) -> None:
@@ -226,5 +226,5 @@ def test_what_certification_refuses(folder: Path) -> None:
     assert "sigma" in refused(*CERTIFY, "--sigma", 0)
     assert "bound" in refused(*CERTIFY, "--limit", 1, "--bound", "bernstein")
     assert "tolerance needs hard votes" in refused(*CERTIFY, "--limit", 1, "--votes", "soft", "--tolerance", 0.1)
-    assert "goes with --data-dependent" in refused(*CERTIFY, "--sigma-option", "n=2")
+    assert "requires --data-dependent" in refused(*CERTIFY, "--sigma-option", "n=2")
     assert "name of sigma0" in refused(*CERTIFY, "--limit", 1, "--data-dependent", "--sigma-option", "K=2")
