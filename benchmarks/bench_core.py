@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses import Hinge
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
 

@@ -28,7 +28,7 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place
 from convexpoison.attacks.influence import influence
@@ -36,6 +36,8 @@ from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import Block
 from convexpoison.poison import Poison
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 RESULTS = Path(__file__).parent / "results"
 C_R = 0.09
@@ -110,13 +112,16 @@ class Straightforward:
         self.X, self.y = np.vstack([self.X, x]), np.append(self.y, label)
 
 
-def a_task(mnist: cp.datasets.Dataset, loss: str, seed: int, n_points: int, n: int = N) -> Task:
+def a_task(mnist: cp.datasets.Dataset, loss: str, seed: int, n_points: int, n: int = N) -> tuple[Problem, Budget]:
     order = np.random.default_rng(seed).permutation(len(mnist.y_train))
     data = TrainingData.from_user((mnist.X_train[order[:n]], mnist.y_train[order[:n]]))
     some = order[n : n + N_VALIDATION]
     rows = TrainingData.from_user((mnist.X_train[some], mnist.y_train[some]), classes=data.classes)
     victim = cp.Victim(loss, C_R=C_R)
-    return Task(victim, data, cp.Space.box(0, 1, 784), n_points, rows=rows, random_state=seed, progress=False)
+    return (
+        Problem(victim, data, AddRows(cp.Space.box(0, 1, 784))),
+        Budget(n_points, rows=rows, random_state=seed, progress=False),
+    )
 
 
 class Counted(Attacker):
@@ -132,8 +137,8 @@ class Counted(Attacker):
 def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -> dict[str, object]:
     """Measure both from the same starts, in turns; each keeps its own points."""
     task = a_task(mnist, loss, 0, n_points, n)
-    ours = Counted(task)
-    theirs = Straightforward(loss, np.asarray(task.data.X.toarray()), task.data.y, task.rows, ours._reach)
+    ours = Counted(*task)
+    theirs = Straightforward(loss, np.asarray(task[0].data.X.toarray()), task[0].data.y, task[1].rows, ours._reach)
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for _ in range(n_points):
         start = ours.start(np.ones(1, dtype=np.int64))
@@ -163,8 +168,8 @@ def bench_points(mnist: cp.datasets.Dataset, loss: str, n: int, n_points: int) -
 class Remembered(Attacker):
     """An attacker that records the place from which each trial was made."""
 
-    def __init__(self, task: Task) -> None:
-        super().__init__(task)
+    def __init__(self, problem: Problem, budget: Budget) -> None:
+        super().__init__(problem, budget)
         self.tried: list[tuple[Block, Place]] = []
 
     def stand(self, block: Block, earlier: Place | None = None) -> Place:
@@ -176,7 +181,7 @@ class Remembered(Attacker):
 def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: int) -> dict[str, object]:
     """Repeat the trials of an attack on all rows, with the point moved in a trained victim, and added to one without it."""
     task = a_task(mnist, loss, 0, copies * n_points, len(mnist.y_train) - N_VALIDATION)
-    attacker = Remembered(task)
+    attacker = Remembered(*task)
     seconds = {"moved": 0.0, "put in": 0.0}
     apart, n = 0.0, 0
     for _ in range(n_points):
@@ -194,7 +199,7 @@ def bench_moves(mnist: cp.datasets.Dataset, loss: str, copies: int, n_points: in
         attacker.settle(end)
     return {
         "loss": loss,
-        "rows": task.data.n_samples,
+        "rows": task[0].data.n_samples,
         "points": n_points,
         "copies": copies,
         "trials": n,
@@ -210,12 +215,12 @@ def effect(mnist: cp.datasets.Dataset, loss: str, n_points: int, n_splits: int) 
     found = []
     for seed in range(n_splits):
         task = a_task(mnist, loss, seed, n_points)
-        test = TrainingData.from_user((mnist.X_test, mnist.y_test), classes=task.data.classes)
-        flips = Attacker(task).start(np.ones(n_points, dtype=np.int64))
+        test = TrainingData.from_user((mnist.X_test, mnist.y_test), classes=task[0].data.classes)
+        flips = Attacker(*task).start(np.ones(n_points, dtype=np.int64))
         clean = test_error(task, test, Poison(flips.points[:0], flips.labels[:0], flips.counts[:0]))
         for name, method in (("random flips", None), ("gradient", gradient), ("influence", influence)):
             before = process_time()
-            poison = Poison(flips.points, flips.labels, flips.counts) if method is None else method(task)
+            poison = Poison(flips.points, flips.labels, flips.counts) if method is None else method(*task)
             seconds = process_time() - before
             found.append(
                 {
@@ -231,9 +236,9 @@ def effect(mnist: cp.datasets.Dataset, loss: str, n_points: int, n_splits: int) 
     return found
 
 
-def test_error(task: Task, test: TrainingData, poison: Poison) -> float:
+def test_error(task: tuple[Problem, Budget], test: TrainingData, poison: Poison) -> float:
     copies = zip(poison.labels.tolist(), poison.points, poison.counts.tolist(), strict=True)
-    model = task.victim.trainer(poisoned(task.data, tuple(Copies(*one) for one in copies))).model
+    model = task[0].victim.trainer(poisoned(task[0].data, tuple(Copies(*one) for one in copies))).model
     return float(np.mean((model.decision_function(test.X) > 0) != (test.y > 0)))
 
 

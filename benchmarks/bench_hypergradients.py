@@ -24,10 +24,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss, reverse_mode
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 RESULTS = Path(__file__).parent / "results"
 T, ETA, N_POINTS, SEED = 150, 0.1, 17, 0
@@ -35,7 +37,7 @@ LAMBDAS = {"small": -8.0, "0": 0.0, "warm start, log 5": float(np.log(5)), "larg
 CALLS = 15
 
 
-def task(lam: float) -> Task:
+def task(lam: float) -> tuple[Problem, Budget]:
     """Return RMD's MNIST task with a victim of this lambda."""
     mnist, rng = cp.datasets.load("mnist_08"), np.random.default_rng(SEED)
     rows: tuple[list[int], list[int]] = ([], [])
@@ -45,18 +47,21 @@ def task(lam: float) -> Task:
         rows[1].extend(order[256 : 256 + 85 + k])
     train, held_out = (TrainingData.from_user((mnist.X_train[part], mnist.y_train[part])) for part in rows)
     victim = cp.Victim("logistic", C=float(np.exp(-lam)))
-    return Task(victim, train, mnist.space, N_POINTS, rows=held_out, random_state=SEED, progress=False)
+    return (
+        Problem(victim, train, AddRows(mnist.space)),
+        Budget(N_POINTS, rows=held_out, random_state=SEED, progress=False),
+    )
 
 
 def bench_one(lam: float) -> dict[str, float]:
     """Measure seconds a hypergradient along an ascent (steps of a hundredth of the box), and the error of T steps."""
     given, rng = task(lam), np.random.default_rng(SEED)
-    assert given.rows is not None
-    chosen = rng.choice(given.rows.n_samples, N_POINTS, replace=False)
-    X = given.rows.X[chosen]
+    assert given[1].rows is not None
+    chosen = rng.choice(given[1].rows.n_samples, N_POINTS, replace=False)
+    X = given[1].rows.X[chosen]
     points = X.toarray() if hasattr(X, "toarray") else X
-    problem = InnerProblem(given.victim, given.data, -given.rows.y[chosen])
-    outer, at, seconds = OuterLoss(given.victim, given.rows), np.array([lam]), {"implicit": [], "reverse": []}
+    problem = InnerProblem(given[0].victim, given[0].data, -given[1].rows.y[chosen])
+    outer, at, seconds = OuterLoss(given[0].victim, given[1].rows), np.array([lam]), {"implicit": [], "reverse": []}
     problem.place(points)
     gradient = ImplicitGradient(problem, outer, precision=1e-3)  # as the attack asks for
     gradient(at)  # the first factor
@@ -77,15 +82,15 @@ def bench_one(lam: float) -> dict[str, float]:
 def attacked(lam: float, tune: str | None, hypergradient: str, iterations: int) -> dict[str, float]:
     """Run one attack; the objective is that of the exactly trained victim, whichever hypergradient was used."""
     given = task(lam)
-    assert given.rows is not None
+    assert given[1].rows is not None
     start = process_time()
     poison = minimax(
-        given, tune=tune, iterations=iterations, hypergradient=hypergradient, inner_steps=T, inner_rate=ETA
+        *given, tune=tune, iterations=iterations, hypergradient=hypergradient, inner_steps=T, inner_rate=ETA
     )
     seconds = process_time() - start
-    problem = InnerProblem(given.victim, given.data, poison.labels)
+    problem = InnerProblem(given[0].victim, given[0].data, poison.labels)
     problem.place(poison.points)
-    outer, found = OuterLoss(given.victim, given.rows), np.array(poison.info["lambda"])
+    outer, found = OuterLoss(given[0].victim, given[1].rows), np.array(poison.info["lambda"])
     exact = ImplicitGradient(problem, outer, precision=1e-8)
     # Where lambda is learned, poison is measured against the defender's best reply, on one grid.
     lams = [found] if tune is None else [np.array([x]) for x in np.arange(-8.0, 5.3, 0.1)]
@@ -114,10 +119,11 @@ def bench_secml(n_points: int = 3, iterations: int = 100) -> dict[str, dict[str,
     if not python:
         return None
     given = task(0.0)
-    given = replace(given, victim=replace(given.victim, intercept="free"), max_points=n_points)
-    assert given.rows is not None
+    problem = replace(given[0], victim=replace(given[0].victim, intercept="free"))
+    given = problem, replace(given[1], max_points=n_points)
+    assert given[1].rows is not None
     arrays = {"n_points": n_points, "C": 1.0, "iterations": iterations}
-    for part, rows in (("", given.data), ("_val", given.rows)):
+    for part, rows in (("", given[0].data), ("_val", given[1].rows)):
         arrays[f"X{part}"] = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
         arrays[f"y{part}"] = rows.y
     with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +134,7 @@ def bench_secml(n_points: int = 3, iterations: int = 100) -> dict[str, dict[str,
         subprocess.run([python, script, source, target], check=True, env=environment, stdout=subprocess.DEVNULL)
         theirs = dict(np.load(target))
     start = process_time()
-    ours = minimax(given, tune=None, iterations=iterations)
+    ours = minimax(*given, tune=None, iterations=iterations)
     seconds = process_time() - start
     poisons = {
         "ours": (ours.points, ours.labels, seconds),
@@ -136,9 +142,9 @@ def bench_secml(n_points: int = 3, iterations: int = 100) -> dict[str, dict[str,
     }
     out = {}
     for name, (points, labels, taken) in poisons.items():
-        problem = InnerProblem(given.victim, given.data, labels)
+        problem = InnerProblem(given[0].victim, given[0].data, labels)
         problem.place(points)
-        exact = ImplicitGradient(problem, OuterLoss(given.victim, given.rows), precision=1e-8)
+        exact = ImplicitGradient(problem, OuterLoss(given[0].victim, given[1].rows), precision=1e-8)
         out[name] = {"points": n_points, "seconds": taken, "objective": exact.value(np.zeros(1))}
     return out
 

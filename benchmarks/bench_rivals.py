@@ -23,13 +23,15 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.kkt import kkt
 from convexpoison.attacks.label_flip import label_flip
 from convexpoison.attacks.min_max import min_max
 from convexpoison.data.training_data import TrainingData
 from convexpoison.poison import Poison
+from convexpoison.problem import Problem
 from convexpoison.targets.rows import appended
+from convexpoison.threats import AddRows
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,7 +48,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Instance:
     """MNIST 1-7, the victim of MTP, and a target."""
 
     X: np.ndarray
@@ -56,7 +58,7 @@ class Problem:
     target: cp.LinearModel
 
     @classmethod
-    def mnist(cls) -> Problem:
+    def mnist(cls) -> Instance:
         mnist, victim = cp.datasets.load("mnist_17"), cp.Victim("hinge", C_R=C_R)
         target = cp.targets.label_flip(
             victim, mnist.train, error=0.1, flip=mnist.test, quantiles=(0.2,), copies=(25,), progress=False
@@ -64,8 +66,11 @@ class Problem:
         data = TrainingData.from_user(mnist.train)
         return cls(mnist.X_train, data.y, data, victim, target)
 
-    def task(self, n_points: int) -> Task:
-        return Task(self.victim, self.data, cp.Space.box(0, 1, 784), n_points, target=self.target, progress=False)
+    def task(self, n_points: int) -> tuple[Problem, Budget]:
+        return (
+            Problem(self.victim, self.data, AddRows(cp.Space.box(0, 1, 784)), self.target),
+            Budget(n_points, progress=False),
+        )
 
     def objective(self, poison: Poison) -> float:
         """Return the victim's training objective on the poisoned rows, per clean row."""
@@ -82,7 +87,7 @@ class Problem:
             return model.fit(X, y)
 
 
-def kkt_case(problem: Problem) -> Case:
+def kkt_case(problem: Instance) -> Case:
     """Return the case of the KKT attack. Plain: the authors' loop, a cone program built anew and a LinearSVC for each split."""
     n, k, theta, b = len(problem.y), 1301, problem.target.coef, problem.target.intercept
 
@@ -100,12 +105,12 @@ def kkt_case(problem: Problem) -> Case:
         return min(found)
 
     def ours() -> float:
-        return float(kkt(problem.task(k)).info["distance"])
+        return float(kkt(*problem.task(k)).info["distance"])
 
     return Case(f"KKT attack, {k:,} points, 7 splits", "distance to the target", ours, theirs, (3, 2))
 
 
-def min_max_case(problem: Problem, k: int = 30) -> Case:
+def min_max_case(problem: Instance, k: int = 30) -> Case:
     """Return the case of min-max. Plain: retraining from scratch, and a cvxpy program a label for the point of largest loss."""
 
     def theirs() -> float:
@@ -124,12 +129,12 @@ def min_max_case(problem: Problem, k: int = 30) -> Case:
         return problem.objective(Poison(np.array(points), np.array(labels), np.ones(k, dtype=np.int64)))
 
     def ours() -> float:
-        return float(min_max(problem.task(k)).info["objective"])
+        return float(min_max(*problem.task(k)).info["objective"])
 
     return Case(f"min-max attack, {k} points", "training objective a clean row", ours, theirs, (3, 2))
 
 
-def label_flip_case(problem: Problem, k: int = 1301) -> Case:
+def label_flip_case(problem: Instance, k: int = 1301) -> Case:
     """Return the case of label flips. Plain: a clean model, the rows nearest to its hyperplane, and the poisoned model."""
 
     def theirs() -> float:
@@ -139,12 +144,12 @@ def label_flip_case(problem: Problem, k: int = 1301) -> Case:
         return problem.objective(Poison(problem.X[near], -problem.y[near], np.ones(k, dtype=np.int64)))
 
     def ours() -> float:
-        return problem.objective(label_flip(problem.task(k), choose="nearest"))
+        return problem.objective(label_flip(*problem.task(k), choose="nearest"))
 
     return Case(f"label flips next to the hyperplane, {k:,} points", "training objective a clean row", ours, theirs)
 
 
-CASES: tuple[Callable[[Problem], Case], ...] = (kkt_case, min_max_case, label_flip_case)
+CASES: tuple[Callable[[Instance], Case], ...] = (kkt_case, min_max_case, label_flip_case)
 
 
 def measure(case: Case) -> dict[str, object]:
@@ -183,7 +188,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="run only the cases whose function's name contains this text", default="")
     only = parser.parse_args().only
-    problem = Problem.mnist()
+    problem = Instance.mnist()
     with threadpool_limits(1, user_api="blas"):
         found = [measure(case(problem)) for case in CASES if only in case.__name__]
     text = report(found)

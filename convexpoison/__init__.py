@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convexpoison._utils.moved import install
+from convexpoison._utils.moved_finder import install
 
 if TYPE_CHECKING:
     from convexpoison import datasets, defenses, goals, sweeps, targets
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from convexpoison.bounds.bound import Bound
     from convexpoison.bounds.goal import certified_robustness
     from convexpoison.bounds.robustness import robustness_curve
-    from convexpoison.certificates.target import Certificate, certify
+    from convexpoison.certificates import Certificate, certify
     from convexpoison.errors import (
         GoalNotReachedError,
         MissingDependencyError,
@@ -38,8 +38,8 @@ _HOMES: dict[str, str | None] = {
     "max_loss_difference": "api",
     "AttackResult": "results.attack_result",
     "Bound": "bounds.bound",
-    "Certificate": "certificates.target",
-    "certify": "certificates.target",
+    "Certificate": "certificates",
+    "certify": "certificates",
     "certified_robustness": "bounds.goal",
     "robustness_curve": "bounds.robustness",
     "Difference": "loss_difference.query",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,25 +11,24 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison.adapters.estimators import as_model
 from convexpoison.adapters.read import Scenario, read_scenario
-from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, Task, takes
-from convexpoison.attacks.carry_out import carry_out
-from convexpoison.attacks.evaluate import Outcome, Setting, Stop, bound_time_limit, check_stop, replay
+from convexpoison.attacks.base import Budget, bound_time_limit, check_arguments, find_method
+from convexpoison.attacks.evaluate import Outcome, evaluate
 from convexpoison.attacks.follow_the_leader import follow_the_leader
-from convexpoison.bounds.bound import LowerBound
+from convexpoison.bounds.bound import Bound
 from convexpoison.bounds.convergence import guarantee
 from convexpoison.bounds.goal import goal_bound
 from convexpoison.bounds.near_target import ball_bound, eps_close_bound
-from convexpoison.bounds.target import certify_tight, has_tight_bound, tight_target_bound
+from convexpoison.bounds.target import has_tight_bound, tight_target_bound
 from convexpoison.bounds.theorem2 import theorem_2_bound
-from convexpoison.bounds.tight import tight_bound
 from convexpoison.errors import UnattainableTargetError
 from convexpoison.goals import Flip, Goal, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.losses.registry import get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer, check
-from convexpoison.problem import Problem
+from convexpoison.poison import Poison
 from convexpoison.results.attack_result import AttackResult, provenance
 from convexpoison.spaces.space import Space
 
@@ -43,7 +42,7 @@ def attack(
     *,
     victim: Victim | None = None,
     space: Space | None = None,
-    method: str | None = None,
+    method: str | Callable[..., Poison] | None = None,
     validation: Any = None,
     test_data: Any = None,
     solver: str = "auto",
@@ -75,7 +74,7 @@ def attack(
     space : Space, optional
         Where poison may lie; inferred from the data where not given (:meth:`Space.infer`; :meth:`Space.behind` a Pipeline's
         steps).
-    method : str, optional
+    method : str or callable, optional
         For a model (default "follow_the_leader"):
 
         - "follow_the_leader": MTP's Algorithm 1, which comes close to the target point by point;
@@ -85,11 +84,13 @@ def attack(
           induce a model ``eps``-close to it (:mod:`convexpoison.bounds`);
         - "kkt": the KKT attack of Koh et al. (:mod:`convexpoison.attacks.kkt`).
 
-        For a goal, the default is "least_mass": the cheapest model that reaches it, as far as a search finds it, and the points
-        that it costs (:func:`convexpoison.targets.least_mass`). With a budget of ``max_points``: "label_flip",
-        "min_max",
-        "gradient", "influence", "minimax" (modules of :mod:`convexpoison.attacks` of these names). The points stop where the
-        goal is reached; ``target`` of the result is the model that they induce.
+        For a goal, the default is "fewest_points": the fewest points that a search finds
+        (:mod:`convexpoison.attacks.fewest_points`). With a budget of ``max_points``: "label_flip", "min_max", "gradient",
+        "influence", "minimax" (modules of :mod:`convexpoison.attacks` of these names). The points end where the goal is
+        reached; ``target`` of the result is the model that they induce.
+
+        Or an attack of your own: a function ``run(problem, budget, *, option=...) -> Poison`` (see
+        :mod:`convexpoison.attacks.base`), or the name of an entry point of the group ``convexpoison.attacks``.
     validation : pair (X, y), optional
         For methods with a goal: rows on which the attacker wants errors, with their right labels; those of the goal where
         not given.
@@ -142,120 +143,36 @@ def attack(
     >>> result.n_points
     20
     """
-    known = [*TOWARDS_A_MODEL, *METHODS]
-    if method is not None and method not in known:
-        raise ValueError(f"unknown method {method!r}; choose one of {known}")
+    if isinstance(method, str):
+        find_method(method, True)  # an unknown name is refused before anything is fitted
     scenario = read_scenario(target, data, victim, space, solver, sample_weight)
-    method = method or _usual_method(scenario)
-    test = None if test_data is None else scenario.rows(test_data, "test_data")
-    bound_limit = bound_time_limit(time_limit_s, bound_time_limit_s)
-    if method in METHODS:
-        if max_points is None and METHODS[method].frugal:
-            max_points = scenario.data.n_samples
-        if copies != 1 and takes(method, "copies"):
-            options, copies = options | {"copies": copies}, 1
-        _check_rival(method, scenario, validation, eps, goal, copies, max_points)
-        check_stop(Stop(None, max_points, None, time_limit_s), 1)
-        assert max_points is not None
-        rows = scenario.goal_rows() if validation is None else scenario.rows(validation, "validation")
-        s = scenario
-        task = Task(s.victim, s.data, s.space, max_points, s.target, s.goal, rows, random_state, time_limit_s, progress)
-        problem, outcome, poison = carry_out(method, task, options, test, solver, bound_limit)
-        result = _result(scenario, problem, outcome, None, time_limit_s, solver)
-        return replace(result, info=poison.info, note="; ".join(filter(None, (poison.note, result.note))))
-    if options or validation is not None:
-        given = ", ".join([*options, *(["validation"] if validation is not None else [])])
-        raise TypeError(f"method={method!r} does not take {given}")
-    stop = _stop(method, scenario, eps, max_points, goal, copies, time_limit_s)
-    setting = Setting(scenario.problem, stop, solver, copies, test, progress, bound_limit)
-    return _result(scenario, scenario.problem, TOWARDS_A_MODEL[method](setting), stop.eps, time_limit_s, solver)
-
-
-def _stop(
-    method: str,
-    scenario: Scenario,
-    eps: float | None,
-    max_points: int | None,
-    goal: Goal | None,
-    copies: int,
-    time_limit_s: float | None,
-) -> Stop:
-    """When an attack on a model ends; what does not go together is refused."""
-    if scenario.target is None:
-        raise ValueError(f"method={method!r} aims at a model, and a goal was given; methods for goals: {_for('goal')}")
-    if method == "optimal" and (eps, max_points, goal, copies) != (None, None, None, 1):
-        raise ValueError("method='optimal' reproduces the target itself: eps, max_points, goal and copies do not apply")
-    if method == "nearest" and (goal is not None or copies != 1):
-        raise ValueError("method='nearest' takes eps or max_points; goal and copies do not apply")
-    if eps is None and max_points is None and goal is None and method != "optimal":
+    problem, has_target = scenario.problem, scenario.problem.has_target
+    name, found = find_method(method, has_target)
+    if copies != 1 and "copies" in found.options:
+        options, copies = options | {"copies": copies}, 1
+    given = {"max_points": max_points, "eps": eps, "goal": goal, "copies": copies if copies != 1 else None}
+    check_arguments(name, found, has_target, given, options, validation is not None)
+    if "eps" in found.takes and has_target and (eps, max_points, goal) == (None, None, None):
         eps = DEFAULT_EPS
-    stop = Stop(eps, max_points if max_points is not None else scenario.data.n_samples, goal, time_limit_s)
-    check_stop(stop, copies)
-    return stop
-
-
-def _usual_method(scenario: Scenario) -> str:
-    return USUAL_FOR_GOALS if scenario.target is None else "follow_the_leader"
-
-
-def _for(aim: str) -> list[str]:
-    return [name for name, method in METHODS.items() if method.aims_at == aim]
-
-
-def _check_rival(
-    method: str,
-    scenario: Scenario,
-    validation: Any,
-    eps: float | None,
-    goal: Goal | None,
-    copies: int,
-    max_points: int | None,
-) -> None:
-    """Methods with a budget: what they aim at must be there, and what they do not know must not."""
-    aim = METHODS[method].aims_at
-    if (aim == "target") != (scenario.target is not None):
-        needed = (
-            "a model as target" if aim == "target" else "a goal, for example convexpoison.goals.ErrorRate(0.2, X, y)"
-        )
-        raise ValueError(f"method={method!r} needs {needed} as its first argument")
-    if eps is not None or goal is not None or copies != 1:
-        raise ValueError(f"method={method!r} has a budget: give max_points; eps, goal and copies do not apply")
-    if max_points is None:
-        raise ValueError(f"method={method!r} has a budget; pass max_points")
-    if validation is not None and aim == "target":
-        raise ValueError(f"method={method!r} aims at a model; validation does not apply")
-
-
-def _optimal(setting: Setting) -> Outcome:
-    from convexpoison.attacks.optimal import optimal
-
-    problem, limit = setting.problem, setting.stop.time_limit_s
-    with threadpool_limits(1, user_api="blas"):
-        bound = tight_bound(problem, time_limit_s=limit)
-        found = optimal(problem, time_limit_s=limit, bound=bound)
-        poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
-        proven = certify_tight(problem, bound)
-        least = found.status == "exact" and found.n_points <= proven.n_points
-        outcome = replay(setting, poison, found.status, proven)
-        return replace(outcome, reproduction=replace(found.reproduction, proven_least=least))
-
-
-def _nearest(setting: Setting) -> Outcome:
-    from convexpoison.attacks.nearest import close_attack, nearest_model
-
-    problem, stop = setting.problem, setting.stop
-    assert stop.max_points is not None
-    with threadpool_limits(1, user_api="blas"):
-        if stop.eps is None:
-            found = nearest_model(problem, stop.max_points)
-        else:
-            found = close_attack(problem, stop.eps, max_points=stop.max_points)
-        poison = zip(found.points, found.labels.tolist(), found.counts.tolist(), strict=True)
-        close = stop.eps is not None and found.difference.upper <= stop.eps
-        return replay(setting, poison, "close" if close else "budget")
-
-
-TOWARDS_A_MODEL = {"follow_the_leader": follow_the_leader, "optimal": _optimal, "nearest": _nearest}
+    if max_points is None and not found.needs_budget and "max_points" in found.takes:
+        max_points = problem.data.n_samples
+    budget = Budget(
+        max_points=max_points,
+        eps=eps,
+        goal=goal,
+        copies=copies,
+        rows=scenario.goal_rows() if validation is None else scenario.rows(validation, "validation"),
+        time_limit_s=time_limit_s,
+        bound_time_limit_s=bound_time_limit(time_limit_s, bound_time_limit_s),
+        random_state=random_state,
+        progress=progress,
+        solver=solver,
+        test=None if test_data is None else scenario.rows(test_data, "test_data"),
+    )
+    with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
+        poison = found.load()(problem, budget, **options)
+        outcome = evaluate(problem, poison, budget)
+    return _result(scenario, outcome, poison, budget)
 
 
 def lower_bound(
@@ -272,7 +189,7 @@ def lower_bound(
     time_limit_s: float | None = None,
     sample_weight: ArrayLike | None = None,
     progress: bool | None = None,
-) -> LowerBound:
+) -> Bound:
     """How many points it takes at least to make the victim learn the target, or to reach a goal.
 
     Parameters
@@ -301,9 +218,9 @@ def lower_bound(
 
     Returns
     -------
-    LowerBound
-        :class:`~convexpoison.Bound`; an ApproximateBound with eps or delta; a GoalBound for a goal. All have
-        ``float(bound)``, ``bound.n_points``; infinite if no number of points reproduces the target.
+    Bound
+        ``float(bound)``, ``bound.n_points``, ``bound.certificate``; infinite if no number of points is enough. ``bound.about``
+        is the target, the models near it (with eps or delta), or the goal.
 
     Raises
     ------
@@ -318,7 +235,7 @@ def lower_bound(
     >>> victim, space = cp.Victim("hinge", C=1.0, intercept="none"), cp.Space.box(-1.0, 1.0, 1)
     >>> bound = cp.lower_bound(([0.5], 0.0), ([[0.5], [-0.5]], [1, -1]), victim=victim, space=space)
     >>> round(float(bound), 6), bound.n_points, bound.certified
-    (0.5, 1.0, True)
+    (0.5, 1, True)
     >>> bound.certificate.verify(([[0.5], [-0.5]], [1, -1])).holds
     True
     """
@@ -339,8 +256,10 @@ def lower_bound(
     if eps is not None and delta is not None:
         raise ValueError("give eps or delta, not both")
     problem = read_scenario(target, data, victim, space, solver, sample_weight).problem
-    stop = Stop(None, max_points if max_points is not None else problem.data.n_samples, None, time_limit_s)
-    check_stop(stop, 1)
+    budget = Budget(
+        max_points if max_points is not None else problem.data.n_samples,
+        time_limit_s=time_limit_s, bound_time_limit_s=0.0, progress=progress, solver=solver,
+    )  # fmt: skip
     with threadpool_limits(1, user_api="blas"):
         if eps is not None:
             return eps_close_bound(problem, eps, time_limit_s=time_limit_s)
@@ -348,45 +267,40 @@ def lower_bound(
             return ball_bound(problem, delta, time_limit_s=time_limit_s)
         if method == "tight" and has_tight_bound(problem):
             return tight_target_bound(problem, time_limit_s)
-    try:
-        return follow_the_leader(Setting(problem, stop, solver, 1, None, progress, 0.0)).bound
-    except UnattainableTargetError:
-        clean = problem.victim.trainer(problem.data).model
-        return theorem_2_bound(problem, [clean, problem.target.between(clean, 0.01)], solver=solver)
+        try:
+            return evaluate(problem, follow_the_leader(problem, budget), budget).bound
+        except UnattainableTargetError:
+            clean = problem.clean
+            return theorem_2_bound(problem, [clean, problem.target.between(clean, 0.01)], solver=solver)
 
 
-def _result(
-    scenario: Scenario, bounds: Problem, outcome: Outcome, eps: float | None, time_limit_s: float | None, solver: str
-) -> AttackResult:
-    run = outcome.run
-    d, n = bounds.data.n_features, outcome.n_steps
-    points = np.array(run.points[:n]).reshape(n, d)
-    signed = np.array(run.labels[:n])
-    classes = bounds.data.classes
+def _result(scenario: Scenario, outcome: Outcome, poison: Poison, budget: Budget) -> AttackResult:
+    run, problem, n = outcome.run, outcome.problem, outcome.n_steps
+    points = np.array(run.points[:n]).reshape(n, problem.data.n_features)
+    signed, classes = np.array(run.labels[:n]), problem.data.classes
     original, note = (None, "") if scenario.original is None else scenario.original.rows(points)
-    clean: LinearModel = outcome.clean
+    limit = bound_time_limit(budget.time_limit_s)
     return AttackResult(
         points=points,
         labels=signed if classes is None else np.asarray(np.where(signed > 0, classes[1], classes[0])),
         counts=np.array(run.counts[:n], dtype=np.int64),
         model=outcome.model,
-        target=bounds.target,
-        clean=clean,
-        victim=bounds.victim,
+        target=problem.target,
+        clean=outcome.clean,
+        victim=problem.victim,
         bound=outcome.bound,
         induced_bound=outcome.induced_bound,
-        eps=eps,
-        stop_reason=run.reason,
+        eps=budget.eps,
+        stop_reason=run.reason or poison.status,
         history={name: np.array(values, dtype=np.float64) for name, values in run.history.items()},
-        guarantee=guarantee(
-            bounds.victim, bounds.data, bounds.target, clean, bounds.space, bound_time_limit(time_limit_s)
-        ),
+        guarantee=guarantee(problem.victim, problem.data, problem.target, outcome.clean, problem.space, limit),
         reproduction=outcome.reproduction,
         gap=outcome.gap,
         original_points=original,
-        note=note,
+        note="; ".join(filter(None, (poison.note, note))),
         seconds=outcome.seconds,
-        provenance=provenance(solver=run.difference.solver if run.difference is not None else solver),
+        provenance=provenance(solver=run.difference.solver if run.difference is not None else budget.solver),
+        info=poison.info,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
+from convexpoison.data.frames import as_dense
 from convexpoison.data.training_data import TrainingData, check_rows, sign_labels
 from convexpoison.learners.linear_model import LinearModel
 
@@ -81,7 +82,7 @@ class Flip:
 
     def __post_init__(self) -> None:
         row = self.x0 if sp.issparse(self.x0) else np.atleast_2d(np.asarray(self.x0))
-        rows = _dense(check_rows(row)[0])
+        rows = as_dense(check_rows(row)[0])
         if rows.shape[0] != 1:
             raise ValueError(f"Flip is about one row; got {rows.shape[0]} (Misclassify takes a whole set)")
         object.__setattr__(self, "x0", rows[0])
@@ -125,7 +126,7 @@ class Misclassify:
     y: Any
 
     def __post_init__(self) -> None:
-        rows = _dense(check_rows(self.X)[0])
+        rows = as_dense(check_rows(self.X)[0])
         if np.shape(self.y) != (rows.shape[0],):
             raise ValueError(f"X has {rows.shape[0]} rows and y has shape {np.shape(self.y)}; they must match")
         object.__setattr__(self, "X", rows)
@@ -142,10 +143,6 @@ class Misclassify:
     def half_spaces(self, data: TrainingData) -> tuple[FloatArray, FloatArray]:
         """Rows and signed labels: the goal is reached only where ``labels * score <= 0``."""
         return _of_width(self.X, data.n_features), sign_labels(self.y, data.classes)[0]
-
-
-def _dense(rows: Any) -> FloatArray:
-    return np.asarray(rows.toarray() if sp.issparse(rows) else rows)
 
 
 def _of_width(rows: FloatArray, n_features: int) -> FloatArray:

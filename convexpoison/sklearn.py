@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from convexpoison.adapters.estimators import ReadTarget, read_target
 from convexpoison.api import attack, lower_bound
-from convexpoison.bounds.bound import LowerBound
+from convexpoison.bounds.bound import Bound
 from convexpoison.data.frames import as_table
 from convexpoison.data.pipeline import PipelineMap
 from convexpoison.errors import GoalNotReachedError
@@ -56,7 +56,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         Where poison may lie, in the columns that the final step sees; what the rows of ``fit`` leave, where not given
         (:meth:`convexpoison.Space.infer`, :meth:`convexpoison.Space.behind`).
     method : str, optional
-        As in :func:`convexpoison.attack`. Where not given: "least_mass" for goals in a plain box, "label_flip" for goals in a
+        As in :func:`convexpoison.attack`. Where not given: "fewest_points" for goals in a plain box, "label_flip" for goals in a
         space with integers or one-hot groups, "optimal" for a model.
     max_points : int, optional
         Budget of the search; as many as rows where not given.
@@ -70,7 +70,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
     n_points_ : float
         Points of the attack found; 0 if the estimator does it without poison, ``inf`` if no attack was found within the
         budget (which is no proof that there is none).
-    bound_ : LowerBound or None
+    bound_ : Bound or None
         Certified. For ``flip`` (and Flip, Misclassify): no attack whatever reaches the goal with fewer than
         ``bound_.n_points``. For an error rate such a bound is not known, and it is that of the model found: nobody induces
         *that model* with fewer. None where there is neither.
@@ -189,7 +189,9 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         self, read: ReadTarget, rows: Any, y: Any, space: Space, original: PipelineMap
     ) -> tuple[AttackResult | None, float]:
         is_goal = isinstance(self.goal_, (ErrorRate, Flip, Misclassify)) or callable(self.goal_)
-        method = self.method or (("least_mass" if space.parts == {"box"} else "label_flip") if is_goal else "optimal")
+        method = self.method or (
+            ("fewest_points" if space.parts == {"box"} else "label_flip") if is_goal else "optimal"
+        )
         budget = self.max_points if self.max_points is not None or method == "optimal" else rows.shape[0]
         try:
             found = attack(
@@ -209,7 +211,7 @@ class PoisoningAudit(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # typ
         found = replace(found, original_points=points, note=found.note or note)
         return found, float(found.n_points) if not is_goal or found.stop_reason == "goal" else math.inf
 
-    def _bound(self, read: ReadTarget, rows: Any, y: Any, space: Space) -> LowerBound | None:
+    def _bound(self, read: ReadTarget, rows: Any, y: Any, space: Space) -> Bound | None:
         if isinstance(self.goal_, (Flip, Misclassify)):
             return lower_bound(self.goal_, (rows, y), victim=read.victim, space=space)
         if self.attack_ is None:

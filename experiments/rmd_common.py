@@ -15,10 +15,12 @@ from stand_in import dog_ship
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
 from convexpoison.poison import Poison
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 BATCH = 17
 """Points optimised together (RMD, Appendix C.2)."""
@@ -162,20 +164,15 @@ def attack(part: Split, defender: str, hypergradient: str = "implicit") -> tuple
         "clean": lambda_clean(part.train) if defender == "clean" else 0.0,
         "rmd": WARM_START,
     }[defender]
-    task = Task(
-        cp.Victim("logistic", C=float(np.exp(-start))),
-        part.train,
-        part.pool.space,
-        setting.budget,
-        rows=part.validation,
-        random_state=part.number,
-        progress=False,
+    task = (
+        Problem(cp.Victim("logistic", C=float(np.exp(-start))), part.train, AddRows(part.pool.space)),
+        Budget(setting.budget, rows=part.validation, random_state=part.number, progress=False),
     )
     learns = defender == "rmd"
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", message=".*lie outside the space")  # features outside RMD's box
         poison = minimax(
-            task,
+            *task,
             tune="l2" if learns else None,
             lambda_range=(LAMBDA_MIN, setting.lambda_max),
             batch_size=BATCH,

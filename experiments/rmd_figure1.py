@@ -20,9 +20,11 @@ from rmd_common import options
 from threadpoolctl import threadpool_limits
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.minimax import minimax
 from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
+from convexpoison.threats import AddRows
 
 BOX, LAMBDAS = 9.5, (-8.0, float(np.log(20)))
 SEED = 0
@@ -62,8 +64,11 @@ def maps(train: TrainingData, held_out: TrainingData, label: float, ticks: np.nd
 def attack(train: TrainingData, held_out: TrainingData, lam: float, label: int) -> np.ndarray:
     """Compute one point by ascent from a flipped validation row, 50 hyperiterations, best of 5 starts."""
     space = cp.Space.box(-BOX, BOX, 2).with_labels([label])
-    task = Task(cp.Victim("logistic", C=float(np.exp(-lam))), train, space, 1, rows=held_out, random_state=SEED)
-    return minimax(task, tune=None, iterations=50, restarts=4).points[0]
+    task = (
+        Problem(cp.Victim("logistic", C=float(np.exp(-lam))), train, AddRows(space)),
+        Budget(1, rows=held_out, random_state=SEED),
+    )
+    return minimax(*task, tune=None, iterations=50, restarts=4).points[0]
 
 
 def plot(images: np.ndarray, ticks: np.ndarray, data: TrainingData, held_out: TrainingData, path: Path) -> None:

@@ -43,13 +43,14 @@ NAMES = {
     # What CONTRIBUTING.md extends, and modules that pages name.
     "convexpoison.spaces": "Space",
     "convexpoison.threats": "AddRows Threat",
-    "convexpoison.learners.losses.base": "LOSSES Loss",
+    "convexpoison.learners.losses": "Hinge LOSSES Logistic Loss RoundedHinge SmoothHinge Squared SquaredHinge get_loss",
     "convexpoison.learners.linear_model": "LinearModel",
     "convexpoison.learners.victim": "Victim",
     "convexpoison.learners.implicit": """
         Hypergradient ImplicitGradient InnerProblem OuterLoss SmoothHinge State Tune largest_rate make_tuning reverse_mode
         solve_inner tuned_victim""",
-    "convexpoison.bounds.near_target": "ApproximateBound ball_bound eps_close_bound",
+    "convexpoison.bounds.bound": "Bound",
+    "convexpoison.bounds.near_target": "ball_bound eps_close_bound",
     "convexpoison.attacks.nearest": "NearestModel close_attack nearest_model",
     "convexpoison.attacks.base": "METHODS Method",
     "convexpoison.poison": "Poison",

@@ -18,7 +18,7 @@ def whole_points(value: float) -> float:
 
     Returns
     -------
-    float
-        Whole; ``inf`` where no number of points is enough. It is never more than the bound proves.
+    int, or float
+        ``inf`` where no number of points is enough. It is never more than the bound proves.
     """
-    return float(math.ceil(value * (1.0 - ROUNDING))) if math.isfinite(value) else value
+    return math.ceil(value * (1.0 - ROUNDING)) if math.isfinite(value) else value

@@ -1,24 +1,18 @@
 """Names that have moved: found where they were for one more release, with a DeprecationWarning.
 
-``MOVED`` is the whole list. Modules that are gone are found by a finder at the end of ``sys.meta_path``, so that it is asked only
-where nothing else has the module; a package that is still there asks :func:`moved_name` in its ``__getattr__``.
+``MOVED`` is the whole list. Modules that are gone are found by :mod:`convexpoison._utils.moved_finder`; a package that is still
+there asks :func:`moved_name` in its ``__getattr__``.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 MOVED: dict[str, dict[str, str]] = {
     "convexpoison.approximate": {
-        "ApproximateBound": "bounds.near_target.ApproximateBound",
+        "ApproximateBound": "bounds.bound.Bound",
         "NearestModel": "attacks.nearest.NearestModel",
         "ball_bound": "bounds.near_target.ball_bound",
         "close_attack": "attacks.nearest.close_attack",
@@ -39,10 +33,20 @@ MOVED: dict[str, dict[str, str]] = {
         "solve_inner": "learners.implicit.solve_inner",
         "tuned_victim": "learners.implicit.tuned_victim",
     },
+    "convexpoison.proofs.certificate": {
+        "Certificate": "certificates.TargetCertificate",
+        "certify": "certificates.certify",
+    },
+    "convexpoison.proofs.verdict": {"Verdict": "certificates.Verification"},
+    "convexpoison.goal_bounds.bounds": {
+        "GoalBound": "bounds.bound.Bound",
+        "certified_robustness": "bounds.goal.certified_robustness",
+        "goal_bound": "bounds.goal.goal_bound",
+    },
     "convexpoison.losses": {
-        "LOSSES": "learners.losses.base.LOSSES",
-        "Loss": "learners.losses.base.Loss",
-        "get_loss": "learners.losses.base.get_loss",
+        "LOSSES": "learners.losses.LOSSES",
+        "Loss": "learners.losses.Loss",
+        "get_loss": "learners.losses.get_loss",
     },
     "convexpoison.model": {"LinearModel": "learners.linear_model.LinearModel"},
     "convexpoison.victim": {"Victim": "learners.victim.Victim"},
@@ -89,24 +93,3 @@ def moved_name(module: str, name: str) -> Any:
     )
     place, _, new = home.rpartition(".")
     return getattr(import_module(f"convexpoison.{place}"), new)
-
-
-class _Finder(MetaPathFinder, Loader):
-    """Finds modules that are gone; their names are looked up one by one."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if not any(module == fullname or module.startswith(f"{fullname}.") for module in MOVED):
-            return None
-        return ModuleSpec(fullname, self, is_package=True)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__name__ in MOVED:
-            module.__getattr__ = partial(moved_name, module.__name__)  # type: ignore[method-assign]
-
-
-def install() -> None:
-    """Have modules that are gone found."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
+from convexpoison.data.frames import as_dense
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Intercept, Victim
 
@@ -69,7 +69,7 @@ def read_target(target: Any) -> ReadTarget:
 
 
 def _linear_model(estimator: Any, victim: Victim) -> LinearModel:
-    coef = estimator.coef_.toarray() if sp.issparse(estimator.coef_) else np.asarray(estimator.coef_)
+    coef = as_dense(estimator.coef_)
     if coef.ndim == 2 and coef.shape[0] > 1:
         what = f"{coef.shape[0]} decision functions" if victim.loss.classification else f"{coef.shape[0]} outputs"
         raise ValueError(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from convexpoison.adapters.estimators import ReadTarget, read_target
 from convexpoison.data.pipeline import PipelineMap
 from convexpoison.data.training_data import TrainingData
-from convexpoison.goals import Flip, Goal
+from convexpoison.goals import Flip
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
@@ -20,38 +20,30 @@ from convexpoison.threats import AddRows
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """The user's terms translated into the library's, and what leads back.
+    """The user's arguments as a problem, and the way back to the user's terms.
 
     Attributes
     ----------
-    victim : Victim
-    data : TrainingData
-    space : Space
-    solver : str
-    target : LinearModel or None
-        None where an outcome is wanted and no model.
-    goal : callable or None
+    problem : Problem
     steps : fitted transformer or None
-        What a Pipeline does before its final step.
+        The steps of a Pipeline before its last one.
     original : PipelineMap or None
         The way back through the steps to the user's table; None where data came as TrainingData.
     """
 
-    victim: Victim
-    data: TrainingData
-    space: Space
-    solver: str
-    target: LinearModel | None = None
-    goal: Goal | None = None
+    problem: Problem
     steps: Any = None
     original: PipelineMap | None = None
 
     @property
-    def problem(self) -> Problem:
-        """The problem of the target, or of the goal."""
-        aim = self.target if self.target is not None else self.goal
-        assert aim is not None
-        return Problem(self.victim, self.data, AddRows(self.space), aim)
+    def data(self) -> TrainingData:
+        """The clean rows of the problem."""
+        return self.problem.data
+
+    @property
+    def target(self) -> LinearModel | None:
+        """The target of the problem, if it has one."""
+        return self.problem.target if self.problem.has_target else None
 
     def rows(self, data: Any, name: str) -> TrainingData:
         """Rows to test or to validate on; they may all be of one class."""
@@ -59,7 +51,7 @@ class Scenario:
         classes = self.data.classes
         if classes is None and name == "test_data":
             raise ValueError("test_data records an accuracy, which a regression target does not have; leave it out")
-        found = training_data((rows, labels), self.steps, self.victim, classes, None, both_classes=False)
+        found = training_data((rows, labels), self.steps, self.problem.victim, classes, None, both_classes=False)
         ours, theirs = self.data.columns, found.columns
         if ours is not None and theirs is not None and ours != theirs:
             raise ValueError(
@@ -69,7 +61,7 @@ class Scenario:
 
     def goal_rows(self) -> TrainingData | None:
         """The rows that the goal wants wrong, with their right labels; None if it names none."""
-        goal = self.goal
+        goal = self.problem.goal
         if isinstance(goal, Flip):
             return self.rows((goal.x0[None], [goal.label]), "goal")
         if goal is not None and hasattr(goal, "X") and hasattr(goal, "y"):
@@ -97,12 +89,11 @@ def read_scenario(
                 "a goal does not say how the victim learns; pass victim=, for example Victim('hinge', C=1.0)"
             )
         clean = training_data(data, None, victim, None, sample_weight)
-        if isinstance(target, Flip):  # it does not know yet what there is to flip
-            target = target.bind(victim.trainer(clean).model)
         original = _original(data, None)
-        return Scenario(
-            victim, clean, _space(space, data, original, victim, clean), solver, None, target, None, original
-        )
+        problem = Problem(victim, clean, AddRows(_space(space, data, original, victim, clean)), target)
+        if isinstance(target, Flip):  # the prediction to change is the clean model's
+            problem = problem.reaching(target.bind(problem.clean))
+        return Scenario(problem, None, original)
     read = read_target(target)
     victim = victim if victim is not None else read.victim
     if victim is None:
@@ -115,7 +106,7 @@ def read_scenario(
     original = _original(data, read.steps)
     space = _space(space, data, original, victim, clean)
     model = replace(read.model, classes=clean.classes)
-    return Scenario(victim, clean, space, solver, model, None, read.steps, original)
+    return Scenario(Problem(victim, clean, AddRows(space), model), read.steps, original)
 
 
 def _original(data: Any, steps: Any) -> PipelineMap | None:

@@ -11,15 +11,14 @@ they bound the norm of theta). Losses are not negative and rho does not fall, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
+from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.victim import Victim
-from convexpoison.numerics.intervals import Interval, dot, exp, product
+from convexpoison.numerics.intervals import Interval, dot, product
 
 
 def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_points: int, max_loss: float) -> float:
@@ -44,7 +43,7 @@ def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_point
         In units of the loss, a clean row (of weight 1).
     """
     margins = (product(data.X, model.coef)[0] + model.intercept) * data.y
-    losses = Interval.of(loss_upper(victim.loss.name, margins.lower))
+    losses = Interval.of(loss_upper(victim.loss, margins.lower))
     n_rows = Interval.of(data.sample_weight).sum()
     rho = victim.kappa * (n_rows + float(n_points))
     if victim.C is not None and np.isfinite(victim.C):
@@ -53,35 +52,10 @@ def damage_bound(victim: Victim, data: TrainingData, model: LinearModel, n_point
     return float((total / n_rows).upper)
 
 
-def loss_upper(name: str, margin: FloatArray) -> FloatArray:
-    """The loss at these margins, rounded up; of "hinge", "squared_hinge" or "logistic", none of which ever rises."""
-    if name not in _UPPER:
-        raise ValueError(f"the bound on the damage is written down for the losses {', '.join(_UPPER)}; got {name!r}")
-    return _UPPER[name](margin)
-
-
-def _hinge(margin: FloatArray) -> FloatArray:
-    return (1.0 - Interval.of(margin)).at_least(0.0).upper
-
-
-def _squared_hinge(margin: FloatArray) -> FloatArray:
-    loss = Interval.of(_hinge(margin))
-    return (loss * loss).upper
-
-
-def _logistic(margin: FloatArray) -> FloatArray:
-    """``log t <= y + t exp(-y) - 1`` for every y, so that the logarithm itself needs no trust."""
-    t = 1.0 + exp(Interval.of(-np.abs(margin)))
-    y = np.log(t.upper)
-    small = Interval.of(y) + (t * exp(Interval.of(-y)) - 1.0)
-    return (small + np.maximum(-margin, 0.0)).upper
-
-
-_UPPER: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "hinge": _hinge,
-    "squared_hinge": _squared_hinge,
-    "logistic": _logistic,
-}
+def loss_upper(loss: Loss, margin: FloatArray) -> FloatArray:
+    """Return the loss at these margins, rounded up; of a loss that falls with the margin."""
+    loss.need("the bound on the damage", "value_enclosure")
+    return loss.value_enclosure(Interval.of(margin)).upper
 
 
 def _penalty(victim: Victim, model: LinearModel) -> Interval:

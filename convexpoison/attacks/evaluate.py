@@ -1,109 +1,30 @@
-"""What every attack has in common: the setting, the record of a run, and the bounds at its end."""
+"""Evaluation: what poison does to the victim, for every attack alike, and the bounds at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
+from convexpoison.attacks.base import Budget
 from convexpoison.bounds.bound import Bound
 from convexpoison.bounds.target import target_bound
 from convexpoison.bounds.theorem2 import quotient, theorem_2_bound, z
-from convexpoison.data.training_data import TrainingData
-from convexpoison.goals import Goal
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
 from convexpoison.results.attack_result import Reproduction
 
 HISTORY = ("n_points", "max_loss_difference", "distance", "lower_bound", "accuracy", "seconds")
-_BOUND_S = 60.0
-"""Seconds for each of the two bounds at the end."""
 _WITNESSES = 256
 """How many of the models on the way are kept for the bound on the induced model, evenly over the run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stop:
-    """When to end; what is None does not end it.
-
-    Attributes
-    ----------
-    eps : float or None
-        Maximum loss difference to the target at which the model counts as close (in units of the loss).
-    max_points : int or None
-    goal : callable or None
-        ``goal(model) -> bool``.
-    time_limit_s : float or None
-    """
-
-    eps: float | None = None
-    max_points: int | None = None
-    goal: Goal | None = None
-    time_limit_s: float | None = None
-
-
-def check_stop(stop: Stop, copies: int) -> None:
-    """Refuse limits that make no sense."""
-    if stop.eps is not None and not stop.eps >= 0:
-        raise ValueError(f"eps must not be negative; got {stop.eps}")
-    for name, value in (("max_points", stop.max_points), ("copies", copies)):
-        if value is not None and (value != int(value) or value < 1):
-            raise ValueError(f"{name} must be a positive whole number; got {value}")
-    if stop.goal is not None and not callable(stop.goal):
-        raise TypeError(f"goal must be a callable goal(model) -> bool; got {type(stop.goal).__name__}")
-    if stop.time_limit_s is not None and not stop.time_limit_s > 0:
-        raise ValueError(f"time_limit_s must be positive; got {stop.time_limit_s}")
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """The problem: who is attacked, with what, towards what.
-
-    Attributes
-    ----------
-    problem : Problem
-        With a target.
-    stop : Stop
-    solver : str
-        Backend of the maximum loss difference.
-    copies : int
-        Copies of each point added per step (MTP, Section 4.1).
-    test : TrainingData or None
-        Rows on which the accuracy of each model is recorded.
-    progress : bool or None
-        Progress bar on stderr; None: on a terminal only.
-    bound_time_limit_s : float
-        Seconds for each of the two bounds at the end; 0: only what the models on the way prove.
-    """
-
-    problem: Problem
-    stop: Stop
-    solver: str = "auto"
-    copies: int = 1
-    test: TrainingData | None = None
-    progress: bool | None = None
-    bound_time_limit_s: float = _BOUND_S
-
-
-def bound_time_limit(time_limit_s: float | None, asked: float | None = None) -> float:
-    """Seconds for each of the two bounds at the end of an attack with that limit: what was asked for, where it was.
-
-    Raises
-    ------
-    ValueError
-        If that is negative or NaN.
-    """
-    if asked is not None:
-        if not asked >= 0:
-            raise ValueError(f"bound_time_limit_s is {asked}; give seconds, or 0 for the attack without tight bounds")
-        return asked
-    return _BOUND_S if time_limit_s is None else min(_BOUND_S, time_limit_s)
+_NUMBERS_KEPT = 2**25
+"""Numbers that the models on the way to a goal may hold together; with more, the points are trained a second time."""
 
 
 @dataclass(eq=False)
@@ -120,7 +41,7 @@ class Run:
     counts: list[int] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
     models: list[tuple[LinearModel, float]] = field(default_factory=list)
-    reason: str = ""
+    reason: Status | None = None
     difference: Difference | None = None
     witness: LinearModel | None = None
     best: int = 0
@@ -132,9 +53,9 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The end of a run: the points that are kept, the model that they induce, and the two bounds; what the points leave of
-    the target, where they are to reproduce it."""
+    """The end of a run: the points that are kept, the model that they induce, and the two bounds."""
 
+    problem: Problem
     run: Run
     n_steps: int
     model: LinearModel
@@ -147,13 +68,13 @@ class Outcome:
 
 
 class Recorder:
-    """A victim to which points are added, and the record of where that leads."""
+    """A victim to which points are added, and the record of its models."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, problem: Problem, budget: Budget, trainer: Trainer | None = None) -> None:
         self.started = perf_counter()
-        self.setting, self.problem, self.run = setting, setting.problem, Run()
-        self.trainer: Trainer = self.problem.victim.trainer(self.problem.data)
-        self.clean = self.trainer.model
+        self.problem, self.budget, self.run = problem, budget, Run()
+        self.trainer = problem.trainer() if trainer is None else trainer
+        self.clean = problem.clean
         self.best_bound, self.best_difference = 0.0, np.inf
         self._stride = 1
 
@@ -162,16 +83,20 @@ class Recorder:
         """Since the beginning."""
         return perf_counter() - self.started
 
-    def look(self) -> Difference:
-        """Ask where the model differs most from the target, and write down where it stands."""
-        problem, run, model = self.problem, self.run, self.trainer.model
+    def record(self) -> Difference:
+        """Find where the present model differs most from the target, and add a row to the history."""
+        return self.record_model(self.trainer.model, self.trainer.clean_loss())
+
+    def record_model(self, model: LinearModel, clean_loss: float) -> Difference:
+        """Add the row of a model with that loss on the clean rows."""
+        problem, run = self.problem, self.run
         victim, target = problem.victim, problem.target
-        difference = answer(Question(victim.loss, model, target, problem.space), solver=self.setting.solver)
-        objective = self.trainer.clean_loss() + victim.rho(problem.data.n_rows) * victim.penalty(model)
-        z = quotient(victim, model, target, objective, problem.target_objective, difference.upper)
+        difference = answer(Question(victim.loss, model, target, problem.space), solver=self.budget.solver)
+        objective = clean_loss + victim.rho(problem.data.n_rows) * victim.penalty(model)
+        value = quotient(victim, model, target, objective, problem.target_objective, difference.upper)
         run.difference = difference
-        if z > self.best_bound:
-            self.best_bound, run.witness = z, model
+        if value > self.best_bound:
+            self.best_bound, run.witness = value, model
         if difference.value < self.best_difference:
             self.best_difference, run.best = difference.value, len(run.points)
         row = {
@@ -182,38 +107,42 @@ class Recorder:
             "accuracy": self._accuracy(model),
             "seconds": self.seconds,
         }
-        for name, value in row.items():
-            run.history[name].append(value)
+        for name, entry in row.items():
+            run.history[name].append(entry)
         self._keep_model(model, objective)
         return difference
 
     def add(self, x: FloatArray, y: float, count: int) -> None:
         """Add a point and retrain."""
         self.trainer.add(x, y, count)
+        self.note(x, y, count)
+
+    def note(self, x: FloatArray, y: float, count: int) -> None:
+        """Add a point to the record alone."""
         self.run.points.append(x)
         self.run.labels.append(y)
         self.run.counts.append(count)
 
     def finish(self, known: Bound | None = None) -> Outcome:
-        """Drop what does not count and prove the bounds; that of the target may be known already."""
-        run, problem = self.run, self.problem
+        """Drop points after the best model if the run was cut short, and prove the bounds, unless the target's is known."""
+        run, problem, solver = self.run, self.problem, self.budget.solver
         n_steps, model, gap = len(run.points), self.trainer.model, self.trainer.gap
         if known is None and run.reason in ("time limit", "interrupted") and run.best < n_steps:
             n_steps, model, gap = run.best, *self._retrain(run.best)
-        limit = self.setting.bound_time_limit_s
+        limit = self.budget.bound_time_limit_s
         induced = problem.towards(model)
-        induced_bound = target_bound(induced, [], limit, solver=self.setting.solver)
+        induced_bound = target_bound(induced, [], limit, solver=solver)
         if induced_bound.value == 0.0 and n_steps:  # no tight bound, or none in the time that there was
-            models = _best_witnesses(induced, run.models, self.setting.solver)
-            induced_bound = theorem_2_bound(induced, models, solver=self.setting.solver)
+            models = _best_witnesses(induced, run.models, solver)
+            induced_bound = theorem_2_bound(induced, models, solver=solver)
         if model.distance(problem.target) == 0.0:  # an attack on a goal: its target is what the points induce
             known = known or induced_bound
         models = [run.witness] if run.witness is not None else []
-        bound = known or target_bound(problem, models, limit, solver=self.setting.solver)
-        return Outcome(run, n_steps, model, self.clean, gap, bound, induced_bound, self.seconds)
+        bound = known or target_bound(problem, models, limit, solver=solver)
+        return Outcome(problem, run, n_steps, model, self.clean, gap, bound, induced_bound, self.seconds)
 
     def _accuracy(self, model: LinearModel) -> float:
-        test = self.setting.test
+        test = self.budget.test
         if test is None:
             return float("nan")
         return float(np.mean((model.decision_function(test.X) > 0) == (test.y > 0)))
@@ -227,24 +156,86 @@ class Recorder:
             self._stride *= 2
 
     def _retrain(self, n_steps: int) -> tuple[LinearModel, float]:
-        """The model after the first steps, trained afresh."""
-        trainer = self.problem.victim.trainer(self.problem.data)
+        """Return the model after the first steps."""
+        trainer = self.problem.trainer()
         for x, y, count in zip(self.run.points[:n_steps], self.run.labels, self.run.counts, strict=False):
             trainer.add(x, y, count)
         return trainer.model, trainer.gap
 
 
-def replay(
-    setting: Setting, poison: Iterable[tuple[FloatArray, float, int]], reason: str, known: Bound | None = None
-) -> Outcome:
-    """What given points (point, label, count) do, in that order; ``known`` is the target's bound."""
-    recorder = Recorder(setting)
-    recorder.look()
-    for x, y, count in poison:
+def evaluate(problem: Problem, poison: Poison, budget: Budget) -> Outcome:
+    """Return what poison does to the victim, up to the point that reaches the problem's goal.
+
+    For a goal, the outcome's problem has the model that the points induce as its target. The clean rows are fitted once, and
+    every point is trained once.
+
+    Raises
+    ------
+    AssertionError
+        If the poison breaks the contract: a point outside the space, more points than the budget.
+    """
+    _check(poison, problem, budget)
+    if poison.victim is not None and poison.victim != problem.victim:
+        problem = replace(problem, victim=poison.victim)
+    recorder = poison.trace
+    if recorder is None:
+        recorder = (
+            _towards_target(problem, poison, budget) if problem.has_target else _towards_goal(problem, poison, budget)
+        )
+        recorder.run.reason = recorder.run.reason or poison.status
+    return replace(recorder.finish(poison.bound), reproduction=poison.kkt)
+
+
+def _towards_target(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
+    recorder = Recorder(problem, budget)
+    recorder.record()
+    for x, y, count in _edits(poison):
         recorder.add(x, y, count)
-        recorder.look()
-    recorder.run.reason = reason
-    return recorder.finish(known)
+        recorder.record()
+    return recorder
+
+
+def _towards_goal(problem: Problem, poison: Poison, budget: Budget) -> Recorder:
+    """Train the points until one reaches the goal (all, if none does); the last model is the target of the record."""
+    trainer, goal, used = problem.trainer(), problem.goal, 0
+    small = len(poison.counts) * problem.data.n_features <= _NUMBERS_KEPT
+    models = [(trainer.model, trainer.clean_loss())]
+    reached = goal is not None and goal(trainer.model)
+    for x, y, count in [] if reached else _edits(poison):
+        trainer.add(x, y, count)
+        used += 1
+        if small:
+            models.append((trainer.model, trainer.clean_loss()))
+        reached = goal is not None and goal(trainer.model)
+        if reached:
+            break
+    towards = problem.towards(trainer.model)
+    first = replace(poison, **{name: getattr(poison, name)[:used] for name in ("points", "labels", "counts")})
+    if not small:
+        recorder = _towards_target(towards, first, budget)
+    else:
+        recorder = Recorder(towards, budget, trainer)
+        recorder.record_model(*models[0])
+        for edit, found in zip(_edits(first), models[1:], strict=True):
+            recorder.note(*edit)
+            recorder.record_model(*found)
+    recorder.run.reason = "goal" if reached else None
+    return recorder
+
+
+def _edits(poison: Poison) -> list[tuple[FloatArray, float, int]]:
+    return list(zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True))
+
+
+def _check(poison: Poison, problem: Problem, budget: Budget) -> None:
+    """Check that a method keeps its contract, so that the user need not find out."""
+    n, total = len(poison.counts), int(np.sum(poison.counts))
+    if poison.points.shape != (n, problem.data.n_features) or poison.labels.shape != (n,):
+        raise AssertionError(f"{n} counts, but points {poison.points.shape} and labels {poison.labels.shape}")
+    if n and not problem.space.contains(poison.points, tol=1e-6).all():
+        raise AssertionError("a point lies outside the space")
+    if budget.max_points is not None and total > budget.max_points:
+        raise AssertionError(f"{total} points where the budget is {budget.max_points}")
 
 
 def _best_witnesses(

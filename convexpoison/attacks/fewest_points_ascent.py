@@ -98,7 +98,7 @@ class Climber:
 
     def _mean(self, label: float) -> FloatArray:
         chosen = self._data.sample_weight * (self._data.y == label)
-        mean = np.asarray(self._data.X.T @ chosen).reshape(-1) / max(float(chosen.sum()), 1e-300)
+        mean = self._data.rows.transposed_dot(chosen) / max(float(chosen.sum()), 1e-300)
         return np.clip(mean, self._lower, self._lower + self._extent)
 
     def _corners(self, centres: FloatArray) -> FloatArray:

@@ -13,18 +13,17 @@ The bound that comes with it is that of the model found. :func:`convexpoison.low
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.fewest_points_search import Found, Search
+from convexpoison.adapters.read import read_scenario
+from convexpoison.attacks.base import Budget
+from convexpoison.attacks.fewest_points import run
 from convexpoison.attacks.goal_surrogate import AnyGoal
 from convexpoison.bounds.target import certify_tight
 from convexpoison.display.curves import plot_curves
@@ -32,10 +31,8 @@ from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
-from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import is_whole
-from convexpoison.threats import AddRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,7 @@ class LeastMassTarget(Shown):
     counts : int array of shape (n_distinct,)
         Copies of each point.
     bound : float
-        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.Certificate`): no points with a smaller
+        Certified in interval arithmetic (:class:`~convexpoison.certificates.target.TargetCertificate`): no points with a smaller
         total reproduce ``model``. It says nothing about other models. 0 where time or solver left nothing to prove it by.
     mass : float
         Least mass found for ``model``, which the bound cannot exceed; ``inf`` where time or solver left none.
@@ -161,36 +158,25 @@ def least_mass(
     """
     if not isinstance(goal, (ErrorRate, Misclassify, Flip)):
         raise TypeError(f"goal must be an ErrorRate, Misclassify or Flip; got {type(goal).__name__}")
-    if not victim.loss.classification:
-        raise ValueError("these goals are about predicted classes; this victim is a regression")
-    for name, value in (("n_starts", n_starts), ("max_iter", max_iter), ("max_points", max_points)):
-        if value is not None and not is_whole(value, 1):
-            raise ValueError(f"{name} must be a positive whole number; got {value!r}")
+    if max_points is not None and not is_whole(max_points, 1):
+        raise ValueError(f"max_points must be a positive integer; got {max_points!r}")
+    started = perf_counter()
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
-        search = Search(goal, data, victim, space, flip, max_iter, max_points, Clock("least mass", time_limit_s))
-        with tqdm(
-            desc="least mass", unit=" tries", file=sys.stderr, disable=None if progress is None else not progress
-        ) as bar:
-            search.bar = bar
-            found = search.grow(n_starts) if start is None else search.from_target(start)
-            return _told(search, search.shrink(found))
-
-
-def _told(search: Search, found: Found) -> LeastMassTarget:
-    bound = search.bound(found.model)
-    proven = certify_tight(Problem(search.victim, search.data, AddRows(search.space), found.model), bound)
-    counts, labels, classes = found.place.counts(found.n), search.climber.labels, search.data.classes
-    used = counts > 0
-    negative, positive = classes if classes is not None else (-1, 1)
+        problem = read_scenario(goal, data, victim, space, "auto", None).problem
+        budget = Budget(max_points, time_limit_s=time_limit_s, progress=progress)
+        search, found, poison = run(problem, budget, flip, start, n_starts, max_iter)
+        bound = search.bound(found.model)
+        proven = certify_tight(problem.towards(found.model), bound)
+    negative, positive = problem.data.classes or (-1, 1)
     return LeastMassTarget(
         model=found.model,
-        points=found.place.points[used],
-        labels=np.where(labels[used] > 0, positive, negative),
-        counts=counts[used],
+        points=poison.points,
+        labels=np.where(poison.labels > 0, positive, negative),
+        counts=poison.counts,
         bound=proven.value,
         mass=bound.mass,
         error=search.error(found.model),
-        clean_loss=search.victim.objective(found.model, search.data),
+        clean_loss=poison.info["clean_loss"],
         history={name: np.array(values) for name, values in search.history.items()},
-        seconds=perf_counter() - search.started,
+        seconds=perf_counter() - started,
     )

@@ -11,21 +11,20 @@ import numpy as np
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.integers import whole_points
 from convexpoison.adapters.read import read_scenario
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.fewest_points_ascent import Climber, Place
-from convexpoison.attacks.goal_surrogate import Aim, AnyGoal
+from convexpoison.attacks.goal_surrogate import Aim
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import GoalNotReachedError, SolverError
-from convexpoison.goals import ErrorRate, Flip
+from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.cheapest import cheapest
 from convexpoison.targets.label_flip import label_flips
 from convexpoison.targets.rows import appended, error_rate
-from convexpoison.threats import AddRows
 
 _FIRST = 0.01
 """Points to begin with, as a share of the clean rows."""
@@ -44,34 +43,30 @@ class Found:
 
 
 class Search:
-    def __init__(
-        self,
-        goal: AnyGoal,
-        data: Any,
-        victim: Victim,
-        space: Space | None,
-        flip: Any,
-        max_iter: int,
-        max_points: int | None,
-        clock: Clock,
-    ) -> None:
+    """The search on a problem with a goal."""
+
+    def __init__(self, problem: Problem, budget: Budget, flip: Any, max_iter: int) -> None:
         self.started = perf_counter()
-        scenario = read_scenario(goal, data, victim, space, "auto", None)
-        self.victim, self.data, self.space = victim, scenario.data, scenario.space
+        goal = problem.goal
+        if not isinstance(goal, (ErrorRate, Misclassify, Flip)):
+            raise TypeError(f"goal must be an ErrorRate, Misclassify or Flip; got {type(goal).__name__}")
+        if not problem.victim.loss.classification:
+            raise ValueError("these goals are about predicted classes; this victim is a regression")
+        self.problem, self.victim, self.data, self.space = problem, problem.victim, problem.data, problem.space
         _check_space(self.space)
-        clean = victim.trainer(self.data).model
-        self.goal = goal.bind(clean) if isinstance(goal, Flip) else goal
-        if self.goal(clean):
+        self.goal = goal.bind(problem.clean) if isinstance(goal, Flip) else goal
+        if self.goal(problem.clean):
             raise ValueError("the clean model reaches this goal without any poison; ask for more")
         steer = self.data
         if flip is not None:
             if not isinstance(goal, ErrorRate):
                 raise ValueError("flip names the rows to steer by for an error rate; this goal has rows of its own")
             steer = TrainingData.from_user(flip, classes=self.data.classes, both_classes=False)
-        aim = Aim.of(self.goal, clean, self.data, steer)
-        self.flip, self.clock, self.max_iter = flip, clock, max_iter
-        self.max_points = max_points if max_points is not None else self.data.n_samples
-        self.climber = Climber(victim, self.data, self.space, aim, self.goal, clock)
+        aim = Aim.of(self.goal, problem.clean, self.data, steer)
+        self.flip, self.max_iter = flip, max_iter
+        self.clock = Clock("fewest points", budget.time_limit_s)
+        self.max_points = budget.max_points if budget.max_points is not None else self.data.n_samples
+        self.climber = Climber(self.victim, self.data, self.space, aim, self.goal, self.clock)
         self.history: dict[str, list[float]] = {name: [] for name in ("n_points", "reached", "error", "seconds")}
         self.bar: Any = None
 
@@ -186,9 +181,7 @@ class Search:
     def bound(self, model: LinearModel) -> TightBound:
         """What is known of a model's least mass in the time that is left; nothing if the solver fails."""
         try:
-            return tight_bound(
-                Problem(self.victim, self.data, AddRows(self.space), model), time_limit_s=self.clock.left()
-            )
+            return tight_bound(self.problem.towards(model), time_limit_s=self.clock.left())
         except SolverError:
             return TightBound(0.0, np.inf, None)
 

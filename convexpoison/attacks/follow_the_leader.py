@@ -1,7 +1,7 @@
 """Model-targeted poisoning by following the leader (MTP, Algorithm 1).
 
 Retrain on all rows so far; add the point on which the loss of the model exceeds that of the target most; repeat. Every
-model on the way is a witness for Theorem 2.
+model on the way is a comparison model for Theorem 2.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from convexpoison.attacks.evaluate import Outcome, Recorder, Setting
+from convexpoison.attacks.base import Budget
+from convexpoison.attacks.evaluate import Recorder
 from convexpoison.bounds.theorem2 import z
 from convexpoison.errors import UnattainableTargetError
-from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Difference
+from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 
 
-def follow_the_leader(setting: Setting) -> Outcome:
+def follow_the_leader(problem: Problem, budget: Budget) -> Poison:
     """Run Algorithm 1; Ctrl-C and the time limit end it with the best model so far.
 
     Raises
@@ -27,19 +28,20 @@ def follow_the_leader(setting: Setting) -> Outcome:
     UnattainableTargetError
         If the clean model already proves that no number of points reproduces the target.
     """
-    with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
-        recorder = Recorder(setting)
-        _refuse_unattainable(setting, recorder.clean)
-        _loop(recorder)
-        return recorder.finish()
+    recorder = Recorder(problem, budget)
+    _refuse_unattainable(problem, budget)
+    _loop(recorder)
+    run = recorder.run
+    assert run.reason is not None
+    points = np.array(run.points).reshape(len(run.points), problem.data.n_features)
+    return Poison(points, np.array(run.labels), np.array(run.counts, dtype=np.int64), run.reason, trace=recorder)
 
 
 def _loop(recorder: Recorder) -> None:
-    setting, run = recorder.setting, recorder.run
-    hidden = None if setting.progress is None else not setting.progress
-    bar = tqdm(desc="points", unit="", disable=hidden, file=sys.stderr, total=setting.stop.max_points)
+    budget, run = recorder.budget, recorder.run
+    bar = tqdm(desc="points", unit="", disable=budget.hidden, file=sys.stderr, total=budget.max_points)
     try:
-        while not (reason := _reason_to_stop(recorder, difference := recorder.look())):
+        while not (reason := _reason_to_stop(recorder, difference := recorder.record())):
             copies = _copies(recorder)
             recorder.add(difference.point, difference.label, copies)
             bar.update(copies)
@@ -51,34 +53,34 @@ def _loop(recorder: Recorder) -> None:
         bar.close()
 
 
-def _reason_to_stop(recorder: Recorder, difference: Difference) -> str:
-    stop = recorder.setting.stop
+def _reason_to_stop(recorder: Recorder, difference: Difference) -> Status | None:
+    budget = recorder.budget
     if np.isinf(recorder.best_bound):
         return "unattainable"
-    if difference.upper <= max(stop.eps if stop.eps is not None else 0.0, 1e-12):
+    if difference.upper <= max(budget.eps if budget.eps is not None else 0.0, 1e-12):
         return "close"
-    if stop.goal is not None and stop.goal(recorder.trainer.model):
+    if budget.goal is not None and budget.goal(recorder.trainer.model):
         return "goal"
-    if stop.max_points is not None and recorder.run.n_points >= stop.max_points:
+    if budget.max_points is not None and recorder.run.n_points >= budget.max_points:
         return "budget"
-    if stop.time_limit_s is not None and recorder.seconds >= stop.time_limit_s:
+    if budget.time_limit_s is not None and recorder.seconds >= budget.time_limit_s:
         return "time limit"
-    return ""
+    return None
 
 
 def _copies(recorder: Recorder) -> int:
-    """As many as asked for, and as the budget leaves."""
-    setting = recorder.setting
-    limit = setting.stop.max_points
-    return setting.copies if limit is None else min(setting.copies, limit - recorder.run.n_points)
+    """Return the copies of the next point, as far as the budget allows."""
+    budget = recorder.budget
+    limit = budget.max_points
+    return budget.copies if limit is None else min(budget.copies, limit - recorder.run.n_points)
 
 
-def _refuse_unattainable(setting: Setting, clean: LinearModel) -> None:
-    """Theorem 2 with the clean model and with models between it and the target, before any point is looked for."""
-    problem = setting.problem
+def _refuse_unattainable(problem: Problem, budget: Budget) -> None:
+    """Apply Theorem 2 to the clean model and to models between it and the target, before any point is looked for."""
+    clean = problem.clean
     for fraction in (1.0, 0.1, 0.01):
         theta = problem.target.between(clean, fraction)
-        if not np.isfinite(z(problem, theta, solver=setting.solver)):
+        if not np.isfinite(z(problem, theta, solver=budget.solver)):
             raise UnattainableTargetError(
                 "no number of added points reproduces this target: by Theorem 2 of MTP the clean data prefer another "
                 "model by more than any points of the space can make up for. Choose a target of smaller norm "

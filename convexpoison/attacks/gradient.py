@@ -15,13 +15,15 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
 from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 
 
 def gradient(
-    task: Task,
+    problem: Problem,
+    budget: Budget,
     *,
     n_restarts: int = 1,
     max_iter: int = 30,
@@ -30,11 +32,12 @@ def gradient(
     jointly: bool = False,
     copies: int = 1,
 ) -> Poison:
-    """Poison by projected gradient ascent on the victim's loss over ``task.rows``, with exact derivatives.
+    """Poison by projected gradient ascent on the victim's loss over ``budget.rows``, with exact derivatives.
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         With rows. Integer columns and one-hot groups are relaxed on the way, and rounded when a point is finished: the
         nearest whole numbers or a random rounding, whichever does more (``info["rounded"]``).
     n_restarts : int
@@ -60,15 +63,15 @@ def gradient(
     Raises
     ------
     ValueError
-        If an option is not positive, the task has no rows, or no clean row can be a start.
+        If an option is not positive, the budget names no rows, or no clean row can be a start.
     """
     check_count("n_restarts", n_restarts)
     check_count("copies", copies)
     pace = Pace(step, max_iter, tol)
-    attacker = Attacker(task)
-    run = _Run(attacker, pace, n_restarts, _shares(task.max_points, copies))
+    attacker = Attacker(problem, budget)
+    run = _Run(attacker, pace, n_restarts, _shares(budget.n_points, copies))
     status = run.jointly() if jointly else run.one_by_one()
-    poison, rounded = attacker.settled, "integer" in task.space.parts
+    poison, rounded = attacker.settled, "integer" in problem.space.parts
     info = {"validation_loss": run.losses, "n_steps": run.n_steps, "rounded": rounded}
     return Poison(poison.points, poison.labels, poison.counts, status, info=info)
 
@@ -83,8 +86,8 @@ class _Run:
 
     def one_by_one(self) -> Status:
         """Settle points until the budget is used, the goal reached or the time up."""
-        attacker, task = self.attacker, self.attacker.task
-        hidden = None if task.progress is None else not task.progress
+        attacker, budget = self.attacker, self.attacker.budget
+        hidden = budget.hidden
         try:
             for count in tqdm(self.counts, desc="points", unit="", disable=hidden, file=sys.stderr):
                 if attacker.reached(attacker.model):

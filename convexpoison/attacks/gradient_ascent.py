@@ -11,12 +11,13 @@ import scipy.sparse as sp
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, Slope, mean_loss
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.trainers import Trainer
+from convexpoison.problem import Problem
 
 _SUFFICIENT = 1e-4
 """Share of the gain that the gradient promises which a step must bring (Armijo)."""
@@ -85,7 +86,8 @@ class Attacker:
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
     inner : Loss, optional
         As in :class:`~convexpoison.learners.implicit.at_optimum.AtOptimum`.
     fixed_response : bool
@@ -94,25 +96,27 @@ class Attacker:
     Raises
     ------
     ValueError
-        If the task has no rows to look at, or no clean row to start from.
+        If the budget names no rows to look at, or no clean row to start from.
     """
 
-    def __init__(self, task: Task, inner: Loss | None = None, *, fixed_response: bool = False) -> None:
-        if task.rows is None:
+    def __init__(
+        self, problem: Problem, budget: Budget, inner: Loss | None = None, *, fixed_response: bool = False
+    ) -> None:
+        if budget.rows is None:
             raise ValueError(
                 "this attack raises the loss on given rows: pass validation=(X, y), or a goal that has rows of its own"
             )
-        self.task, self._outer = task, task.rows
-        self.clock = Clock("attack", task.time_limit_s)
-        self.rng = np.random.default_rng(task.random_state)
-        self.response = _response(task)
+        self.problem, self.budget, self._outer = problem, budget, budget.rows
+        self.clock = Clock("attack", budget.time_limit_s)
+        self.rng = np.random.default_rng(budget.random_state)
+        self.response = _response(problem, budget)
         self._fixed_response = fixed_response
-        self.project = Projection(task.space)
-        self.settled = Block.empty(task.data.n_features)
-        self._flipped, self._starts = _starts(task, self.response)
-        self._trainer = task.victim.trainer(task.data)
-        self._implicit = AtOptimum(task.victim, task.data, self._outer, inner)
-        self._reach = _reach(task.data.X)
+        self.project = Projection(problem.space)
+        self.settled = Block.empty(problem.data.n_features)
+        self._flipped, self._starts = _starts(problem, budget, self.response)
+        self._trainer = problem.trainer()
+        self._implicit = AtOptimum(problem.victim, problem.data, self._outer, inner)
+        self._reach = _reach(problem.data.X)
 
     # ---------------------------------------------------------------- the victim
 
@@ -124,11 +128,11 @@ class Attacker:
     @property
     def loss(self) -> float:
         """The attacker's loss at :attr:`model`."""
-        return mean_loss(self.task.victim, self.model, self._outer)
+        return mean_loss(self.problem.victim, self.model, self._outer)
 
     def reached(self, model: LinearModel) -> bool:
-        """Whether the model reaches the task's goal."""
-        return self.task.goal is not None and self.task.goal(model)
+        """Return whether the model reaches the goal."""
+        return self.problem.goal is not None and self.problem.goal(model)
 
     def stand(self, block: Block, earlier: Place | None = None) -> Place:
         """Where the victim ends up if the block is added; ``earlier``: where it was with the block's points elsewhere."""
@@ -138,7 +142,7 @@ class Attacker:
         else:
             places = earlier.places
             trainer.move(places, block.points, block.labels)
-        loss = mean_loss(self.task.victim, trainer.model, self._outer)
+        loss = mean_loss(self.problem.victim, trainer.model, self._outer)
         return Place(block, trainer, places, (*(() if earlier is None else earlier.losses), loss))
 
     def settle(self, place: Place) -> None:
@@ -159,9 +163,7 @@ class Attacker:
         A response goes to the end of its range that is farther away.
         """
         chosen = [self._draw(None if labels is None else float(labels[k])) for k in range(counts.size)]
-        X = self.task.data.X[chosen]
-        points = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
-        return Block(points.copy(), self._flipped[chosen], counts)
+        return Block(self.problem.data.rows.take(np.array(chosen)), self._flipped[chosen], counts)
 
     def _draw(self, label: float | None) -> int:
         eligible = self._starts if label is None else self._starts[self._flipped[self._starts] == label]
@@ -222,39 +224,39 @@ class Attacker:
 
     def whole(self, place: Place, start: Block) -> Place:
         """With whole numbers where the space wants them: the best of a few roundings that lie in the space, or the start."""
-        space = self.task.space
+        space = self.problem.space
         if "integer" not in space.parts:
             return place
         candidates = (self.stand(block, place) for block in self._roundings(place.block, start))
         return max(candidates, key=lambda candidate: candidate.loss)
 
     def _roundings(self, block: Block, start: Block) -> Iterator[Block]:
-        space = self.task.space
+        space = self.problem.space
         for points in roundings(space, block.points, _DRAWS, self.rng):
             inside = space.contains(points)[:, None]
             yield replace(block, points=np.where(inside, points, start.points))
 
 
-def _response(task: Task) -> tuple[float, float] | None:
+def _response(problem: Problem, budget: Budget) -> tuple[float, float] | None:
     """Range of the response; None for classes."""
-    if task.victim.loss.classification:
+    if problem.victim.loss.classification:
         return None
-    return task.space.response or (float(task.data.y.min()), float(task.data.y.max()))
+    return problem.space.response or (float(problem.data.y.min()), float(problem.data.y.max()))
 
 
-def _starts(task: Task, response: tuple[float, float] | None) -> tuple[FloatArray, np.ndarray]:
+def _starts(problem: Problem, budget: Budget, response: tuple[float, float] | None) -> tuple[FloatArray, np.ndarray]:
     """Flipped labels (responses) of all clean rows, and the numbers of those rows that may be starts."""
     if response is not None:
         low, high = response
-        flipped = np.where(task.data.y > 0.5 * (low + high), low, high)
-        allowed = np.ones(task.data.n_samples, dtype=bool)
+        flipped = np.where(problem.data.y > 0.5 * (low + high), low, high)
+        allowed = np.ones(problem.data.n_samples, dtype=bool)
     else:
-        flipped = -task.data.y
-        allowed = np.isin(flipped, task.space.labels)
-    starts = np.flatnonzero(allowed & (task.data.sample_weight > 0) & task.space.contains(task.data.X))
+        flipped = -problem.data.y
+        allowed = np.isin(flipped, problem.space.labels)
+    starts = np.flatnonzero(allowed & (problem.data.sample_weight > 0) & problem.space.contains(problem.data.X))
     if not starts.size:
         raise ValueError(
-            f"the attack starts from clean rows with flipped labels, and none with a label out of {task.space.labels} "
+            f"the attack starts from clean rows with flipped labels, and none with a label out of {problem.space.labels} "
             "lies in the space; widen the space or allow the other label"
         )
     return flipped, starts

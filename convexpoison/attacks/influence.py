@@ -16,14 +16,16 @@ from __future__ import annotations
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.gradient_ascent import Attacker, Pace, Place, check_count
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 
 
 def influence(
-    task: Task,
+    problem: Problem,
+    budget: Budget,
     *,
     n_distinct: int = 2,
     positive_share: float = 0.5,
@@ -37,7 +39,8 @@ def influence(
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         With rows. Integer columns and one-hot groups are relaxed on the way and rounded at the end (``info["rounded"]``).
     n_distinct : int
         Distinct points; 2 are Koh et al.'s one point a class.
@@ -63,7 +66,7 @@ def influence(
     Raises
     ------
     ValueError
-        If an option is out of its range, the task has no rows, or no clean row can be a start.
+        If an option is out of its range, the budget names no rows, or no clean row can be a start.
     """
     check_count("n_distinct", n_distinct)
     check_count("n_restarts", n_restarts)
@@ -71,9 +74,9 @@ def influence(
         raise ValueError(f"positive_share is a fraction between 0 and 1; got {positive_share}")
     if not (np.isfinite(smoothing) and smoothing > 0):
         raise ValueError(f"smoothing must be positive and finite; got {smoothing}")
-    smooth = task.victim.loss.smooth
+    smooth = problem.victim.loss.smooth
     pace = Pace(step, max_iter, tol, exact=smooth)
-    attacker = Attacker(task, None if smooth else SmoothHinge(smoothing), fixed_response=True)
+    attacker = Attacker(problem, budget, None if smooth else SmoothHinge(smoothing), fixed_response=True)
     losses = [attacker.loss]
     best, interrupted = _best(attacker, _groups(attacker, n_distinct, positive_share), pace, n_restarts)
     status: Status = "interrupted" if interrupted else "time limit" if attacker.clock.over else "budget"
@@ -81,7 +84,7 @@ def influence(
         attacker.settle(best)
         losses += best.losses
         status = "goal" if attacker.reached(best.model) else status
-    rounded, poison = "integer" in task.space.parts, attacker.settled
+    rounded, poison = "integer" in problem.space.parts, attacker.settled
     info = {"validation_loss": losses, "rounded": rounded, "smoothing": None if smooth else smoothing}
     return Poison(poison.points, poison.labels, poison.counts, status, info=info)
 
@@ -105,8 +108,8 @@ def _best(
 
 def _groups(attacker: Attacker, n_distinct: int, positive_share: float) -> tuple[FloatArray, np.ndarray]:
     """Labels of the distinct points and copies of each."""
-    task, ends = attacker.task, attacker.response or (-1.0, 1.0)
-    total, labels = task.max_points, task.space.labels
+    problem, budget, ends = attacker.problem, attacker.budget, attacker.response or (-1.0, 1.0)
+    total, labels = budget.n_points, problem.space.labels
     n = min(n_distinct, total)
     if attacker.response is None and len(labels) == 1:
         positive_share = float(labels[0] > 0)

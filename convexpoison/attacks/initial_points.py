@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.projection import Projection, roundings
+from convexpoison.problem import Problem
 
 
 class Clones:
@@ -20,7 +20,8 @@ class Clones:
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         With validation rows.
     project : Projection
     rng : numpy.random.Generator
@@ -31,18 +32,20 @@ class Clones:
         If no row gets a label that the space allows.
     """
 
-    def __init__(self, task: Task, project: Projection, rng: np.random.Generator) -> None:
-        assert task.rows is not None
-        self._space, self._project, self._rng = task.space, project, rng
-        self._X, y = task.rows.X, task.rows.y
-        self._flipped = -y if task.victim.loss.classification else _far_end(task, y)
+    def __init__(self, problem: Problem, budget: Budget, project: Projection, rng: np.random.Generator) -> None:
+        assert budget.rows is not None
+        self._space, self._project, self._rng = problem.space, project, rng
+        self._rows, y = budget.rows.rows, budget.rows.y
+        self._flipped = -y if problem.victim.loss.classification else _far_end(problem, budget, y)
         self._eligible = np.arange(y.size)
-        if task.victim.loss.classification:
-            self._eligible = np.flatnonzero(np.isin(self._flipped, task.space.labels))
+        if problem.victim.loss.classification:
+            self._eligible = np.flatnonzero(np.isin(self._flipped, problem.space.labels))
         if not self._eligible.size:
-            raise ValueError(f"no validation row gets one of the labels {task.space.labels} of the space when flipped")
+            raise ValueError(
+                f"no validation row gets one of the labels {problem.space.labels} of the space when flipped"
+            )
         self._left: list[int] = []
-        outside = int((~task.space.relax().contains(self._X[self._eligible])).sum())
+        outside = int((~problem.space.relax().contains(budget.rows.X[self._eligible])).sum())
         if outside:
             warnings.warn(
                 f"{outside} of the {self._eligible.size} validation rows that poison is cloned from lie outside the space; "
@@ -55,9 +58,7 @@ class Clones:
         while len(self._left) < n:
             self._left += self._rng.permutation(self._eligible).tolist()
         chosen, self._left = self._left[:n], self._left[n:]
-        rows = self._X[chosen]
-        dense = np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float64)
-        return self._project(dense), np.array(self._flipped[chosen], dtype=np.float64)
+        return self._project(self._rows.take(np.array(chosen))), np.array(self._flipped[chosen], dtype=np.float64)
 
     def whole(self, points: FloatArray, starts: FloatArray) -> FloatArray:
         """The points with whole numbers where the space wants them.
@@ -78,6 +79,6 @@ class Clones:
         return rounded
 
 
-def _far_end(task: Task, y: FloatArray) -> FloatArray:
-    low, high = task.space.response or (float(task.data.y.min()), float(task.data.y.max()))
+def _far_end(problem: Problem, budget: Budget, y: FloatArray) -> FloatArray:
+    low, high = problem.space.response or (float(problem.data.y.min()), float(problem.data.y.max()))
     return np.where(y - low > high - y, low, high)

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.conditions import inside
 from convexpoison.attacks.nearest_residual import LeastResidual
 from convexpoison.attacks.projection import Projection
@@ -37,12 +37,11 @@ from convexpoison.errors import SolverError, optional_import
 from convexpoison.poison import Poison, Status
 from convexpoison.problem import Problem
 from convexpoison.targets.rows import appended, error_rate, is_whole
-from convexpoison.threats import AddRows
 
 Keep = Literal["distance", "residual", "error"]
 
 
-def kkt(task: Task, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int = 10) -> Poison:
+def kkt(problem: Problem, budget: Budget, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int = 10) -> Poison:
     """Two points, many copies of each, at which a target is nearly stationary.
 
     Hinge: a convex program a split, over any convex space. Smooth losses: the norm is no convex function of the points, and
@@ -50,14 +49,15 @@ def kkt(task: Task, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         With a ``target``; ``rows`` for ``keep="error"``.
     n_splits : int
         Splits of the budget on the grid, from all points of label -1 to all of label +1, in whole numbers (7 as in the
         authors' experiments). For the hinge the split that balances the intercept joins them, as there.
     keep : {"distance", "residual", "error"}
         Which split is kept, after the victim was retrained on each: the model nearest to the target (Euclidean, intercept
-        included), the least norm of the gradient (MTP's comparison) or the largest error on ``task.rows`` (Koh et al.).
+        included), the least norm of the gradient (MTP's comparison) or the largest error on ``budget.rows`` (Koh et al.).
     n_starts : int
         For smooth losses: pairs of points from which a minimum is looked for (10 in MTP's comparison).
 
@@ -75,9 +75,9 @@ def kkt(task: Task, *, n_splits: int = 7, keep: Keep = "distance", n_starts: int
     SolverError
         If the cone solver fails.
     """
-    _check(task, n_splits, keep, n_starts)
+    _check(problem, budget, n_splits, keep, n_starts)
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
-        tried, status = _try_splits(task, n_splits, n_starts)
+        tried, status = _try_splits(problem, budget, n_splits, n_starts)
     if not tried:
         raise ValueError(
             "no split of the budget has a point with loss under the target in the space; enlarge the space or choose a target "
@@ -102,7 +102,7 @@ class Split:
     distance : float
         Of the retrained model and the target.
     error : float
-        Of the retrained model on the task's rows; NaN without.
+        Of the retrained model on the budget's rows; NaN without.
     """
 
     points: FloatArray
@@ -145,18 +145,16 @@ def start(problem: Problem, n_points: int) -> FloatArray:
     return np.asarray(found)
 
 
-def _try_splits(task: Task, n_splits: int, n_starts: int) -> tuple[list[Split], Status]:
+def _try_splits(problem: Problem, budget: Budget, n_splits: int, n_starts: int) -> tuple[list[Split], Status]:
     """All splits, or as many as the time allows, at least one."""
     begun = perf_counter()
     tried: list[Split] = []
-    assert task.target is not None
-    problem = Problem(task.victim, task.data, AddRows(task.space), task.target)
-    search: _Search = _Descent(task, problem, n_starts) if task.victim.loss.smooth else _Cone(task, problem)
-    hidden = None if task.progress is None else not task.progress
-    bar = tqdm(splits(problem, task.max_points, n_splits), desc="splits", disable=hidden, file=sys.stderr)
+    search: _Search = _Descent(problem, budget, n_starts) if problem.victim.loss.smooth else _Cone(problem, budget)
+    hidden = budget.hidden
+    bar = tqdm(splits(problem, budget.n_points, n_splits), desc="splits", disable=hidden, file=sys.stderr)
     try:
         for n_positive in bar:
-            if tried and task.time_limit_s is not None and perf_counter() - begun >= task.time_limit_s:
+            if tried and budget.time_limit_s is not None and perf_counter() - begun >= budget.time_limit_s:
                 return tried, "time limit"
             found = search.split(n_positive)
             if found is not None:
@@ -173,8 +171,8 @@ def _try_splits(task: Task, n_splits: int, n_starts: int) -> tuple[list[Split], 
 class _Search(ABC):
     """The best points of a split, and the victim retrained on them."""
 
-    def __init__(self, task: Task, problem: Problem) -> None:
-        self.task, self.problem = task, problem
+    def __init__(self, problem: Problem, budget: Budget) -> None:
+        self.problem, self.budget = problem, budget
 
     @abstractmethod
     def points(self, labels: FloatArray, counts: np.ndarray) -> tuple[float, FloatArray] | None:
@@ -182,7 +180,7 @@ class _Search(ABC):
 
     def split(self, n_positive: int) -> Split | None:
         """One division of the budget."""
-        counts = np.array([self.task.max_points - n_positive, n_positive], dtype=np.int64)
+        counts = np.array([self.budget.n_points - n_positive, n_positive], dtype=np.int64)
         labels = np.array([-1.0, 1.0])[counts > 0]
         counts = counts[counts > 0]
         found = self.points(labels, counts)
@@ -190,16 +188,16 @@ class _Search(ABC):
             return None
         residual, points = found
         # One fit from scratch: two rows of so many copies turn a model over, and a warm start is no help then.
-        model = self.task.victim.trainer(appended(self.task.data, points, labels, counts)).model
-        error = np.nan if self.task.rows is None else error_rate(model, self.task.rows)
+        model = self.problem.victim.trainer(appended(self.problem.data, points, labels, counts)).model
+        error = np.nan if self.budget.rows is None else error_rate(model, self.budget.rows)
         return Split(points, labels, counts, residual, model.distance(self.problem.target), error)
 
 
 class _Cone(_Search):
     """Hinge: a second-order cone program, built once for each set of labels with the copies as parameters."""
 
-    def __init__(self, task: Task, problem: Problem) -> None:
-        super().__init__(task, problem)
+    def __init__(self, problem: Problem, budget: Budget) -> None:
+        super().__init__(problem, budget)
         self._models: dict[tuple[float, ...], tuple[Any, Any, list[Any]]] = {}
 
     def points(self, labels: FloatArray, counts: np.ndarray) -> tuple[float, FloatArray] | None:
@@ -225,7 +223,7 @@ class _Cone(_Search):
 
     def _settled(self, points: FloatArray) -> FloatArray:
         """The solver's points, which lie in the space but for its tolerance, moved inside."""
-        space = self.task.space
+        space = self.problem.space
         points = np.clip(points, space.lower, space.upper)
         if not space.contains(points).all():
             points = Projection(space)(points)
@@ -235,16 +233,16 @@ class _Cone(_Search):
 
     @cached_property
     def _start(self) -> FloatArray:
-        return start(self.problem, self.task.max_points)
+        return start(self.problem, self.budget.n_points)
 
     @property
     def _has_intercept(self) -> bool:
-        return self.task.victim.intercept != "none"
+        return self.problem.victim.intercept != "none"
 
     @property
     def _scale(self) -> float:
         """Square root of the intercept's entry in the metric of ``|r|_R*``."""
-        return self.task.victim.intercept_scaling if self.task.victim.intercept == "regularized" else 1.0
+        return self.problem.victim.intercept_scaling if self.problem.victim.intercept == "regularized" else 1.0
 
     @cached_property
     def _unit(self) -> float:
@@ -253,7 +251,7 @@ class _Cone(_Search):
 
     def _model(self, cp: Any, labels: tuple[float, ...]) -> tuple[Any, Any, list[Any]]:
         if labels not in self._models:
-            space, target = self.task.space, self.problem.target
+            space, target = self.problem.space, self.problem.target
             copies = cp.Parameter(len(labels), nonneg=True)
             variables = [cp.Variable(space.n_features) for _ in labels]
             conditions = [condition for x in variables for condition in inside(cp, space, x)]
@@ -272,13 +270,13 @@ class _Descent(_Search):
     Random points alone may have no loss under the target, and a squared hinge then has no gradient to go by.
     """
 
-    def __init__(self, task: Task, problem: Problem, n_starts: int) -> None:
-        super().__init__(task, problem)
-        self._fit = LeastResidual(problem, task.max_points)
-        low, high, w = task.space.lower, task.space.upper, problem.target.coef
+    def __init__(self, problem: Problem, budget: Budget, n_starts: int) -> None:
+        super().__init__(problem, budget)
+        self._fit = LeastResidual(problem, budget.n_points)
+        low, high, w = problem.space.lower, problem.space.upper, problem.target.coef
         worst = {y: np.where(y * w > 0, low, high) for y in (-1.0, 1.0)}
         shares = np.linspace(0.0, 1.0, n_starts)[:, None]
-        rng = np.random.default_rng(task.random_state)
+        rng = np.random.default_rng(budget.random_state)
         self._starts = {y: x + shares * (rng.uniform(low, high, (n_starts, low.size)) - x) for y, x in worst.items()}
 
     def points(self, labels: FloatArray, counts: np.ndarray) -> tuple[float, FloatArray] | None:
@@ -288,9 +286,9 @@ class _Descent(_Search):
         return residual, points
 
 
-def _check(task: Task, n_splits: int, keep: str, n_starts: int) -> None:
-    loss, parts = task.victim.loss, task.space.parts
-    if task.target is None:
+def _check(problem: Problem, budget: Budget, n_splits: int, keep: str, n_starts: int) -> None:
+    loss, parts = problem.victim.loss, problem.space.parts
+    if not problem.has_target:
         raise ValueError(
             "the KKT attack aims at a model; give a target, for example one of convexpoison.targets.label_flip"
         )
@@ -301,7 +299,7 @@ def _check(task: Task, n_splits: int, keep: str, n_starts: int) -> None:
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     if keep not in ("distance", "residual", "error"):
         raise ValueError(f"keep must be 'distance', 'residual' or 'error'; got {keep!r}")
-    if keep == "error" and task.rows is None:
+    if keep == "error" and budget.rows is None:
         raise ValueError(
             "keep='error' needs rows on which errors are counted: a goal that names rows, or validation rows"
         )
@@ -311,5 +309,5 @@ def _check(task: Task, n_splits: int, keep: str, n_starts: int) -> None:
         raise ValueError(
             f"for {loss.name} loss the KKT attack moves its points within a box; this space has {', '.join(sorted(parts))} parts"
         )
-    if loss.smooth and not (np.isfinite(task.space.lower).all() and np.isfinite(task.space.upper).all()):
+    if loss.smooth and not (np.isfinite(problem.space.lower).all() and np.isfinite(problem.space.upper).all()):
         raise ValueError("the box has infinite sides; give every column finite bounds")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.optimize import lsq_linear
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Stationarity
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_maximum import support
@@ -32,21 +31,14 @@ def poisoned(data: TrainingData, poison: tuple[Copies, ...]) -> TrainingData:
     """The clean rows with the poison appended, copies as weights."""
     if not poison:
         return data
-    rows = np.array([part.point for part in poison])
-    X = sp.vstack([data.X, sp.csr_matrix(rows)], format="csr") if sp.issparse(data.X) else np.vstack([data.X, rows])
-    return TrainingData(
-        X,
-        np.concatenate([data.y, [part.label for part in poison]]),
-        np.concatenate([data.sample_weight, [float(part.count) for part in poison]]),
-        data.classes,
-        data.columns,
-    )
+    columns = ([part.point for part in poison], [part.label for part in poison], [float(part.count) for part in poison])
+    return data.with_rows(*map(np.array, columns))
 
 
 def residual(problem: Problem, poison: tuple[Copies, ...]) -> float:
     """The distance of 0 from the subdifferential of the poisoned objective at the target (Koh et al., 2022, call it the
     KKT condition), evaluated afresh from the rows."""
-    left = Stationarity.of(problem.victim, poisoned(problem.data, poison), problem.target)
+    left = Subdifferential.of(problem.victim, poisoned(problem.data, poison), problem.target)
     g, pulls = np.append(left.g.w, left.g.b), np.column_stack([left.pull_w, left.pull_b])
     used = pulls.any(axis=1)
     if not used.any():

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import ceil
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.projection import Projection, roundings
 from convexpoison.data.training_data import TrainingData
 from convexpoison.poison import Poison
+from convexpoison.problem import Problem
 
 Choice = Literal["random", "nearest", "farthest", "lowest_margin", "subpopulation"]
 _Keys = Callable[[FloatArray, FloatArray, np.random.Generator], FloatArray]
@@ -30,7 +29,8 @@ _ORDERS: dict[str, _Keys] = {
 
 
 def label_flip(
-    task: Task,
+    problem: Problem,
+    budget: Budget,
     *,
     choose: Choice = "random",
     pool: Literal["clean", "rows"] | None = None,
@@ -45,7 +45,8 @@ def label_flip(
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         ``rows`` is needed for the pool "rows".
     choose : {"random", "nearest", "farthest", "lowest_margin", "subpopulation"}
         - "random": in random order (the baseline of Biggio, Nelson and Laskov, "Support vector machines under adversarial
@@ -58,11 +59,11 @@ def label_flip(
           al.; :func:`convexpoison.targets.label_flip` searches over both. On MNIST 1-7 the published 6,510, 10,825 and 8,648
           points (quantiles 0.1, 0.2 and 0.5) give the published accuracies of the targets, 94.0, 88.8 and 83.3 %: the table
           has the last two counts the other way round;
-        - "subpopulation": rows of the subpopulation (``task.rows``) in random order (Jagielski, Severi, Pousette Harger and
+        - "subpopulation": rows of the subpopulation (``budget.rows``) in random order (Jagielski, Severi, Pousette Harger and
           Oprea, "Subpopulation data poisoning attacks", CCS 2021; MTP, Table 7). These are best rows of the training
           distribution, not those that the attack is judged on.
     pool : {"clean", "rows"}, optional
-        Where the rows come from: the clean training rows, or ``task.rows``; the latter for "subpopulation".
+        Where the rows come from: the clean training rows, or ``budget.rows``; the latter for "subpopulation".
     fraction : float
         In (0, 1].
 
@@ -76,35 +77,35 @@ def label_flip(
     ValueError
         A regression; an unknown choice or pool; rows that are needed and not given; a space that refuses every row.
     """
-    source = _source(task, choose, pool)
+    source = _source(problem, budget, choose, pool)
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is a share of the rows between 0 and 1, 0 left out; got {fraction}")
-    clean = task.victim.trainer(task.data).model
-    keys = _ORDERS[choose](clean.decision_function(source.X), source.y, np.random.default_rng(task.random_state))
+    clean = problem.clean
+    keys = _ORDERS[choose](clean.decision_function(source.X), source.y, np.random.default_rng(budget.random_state))
     order = np.argsort(keys, kind="stable")
     # Those strictly below the quantile, as MTP counts them.
     first = order if fraction == 1.0 else order[: max(1, ceil(fraction * (source.n_samples - 1)))]
-    rows = first[np.isin(-source.y[first], task.space.labels)]
-    points, kept = _inside(task, source, rows)
+    rows = first[np.isin(-source.y[first], problem.space.labels)]
+    points, kept = _inside(problem, budget, source, rows)
     if not kept.size:
         raise ValueError(
             f"the space allows none of {first.size} rows with its label flipped; widen it, allow both labels, or name other rows"
         )
-    rounds, more = divmod(task.max_points, kept.size)
+    rounds, more = divmod(budget.n_points, kept.size)
     counts = np.full(kept.size, rounds, dtype=np.int64)
     counts[:more] += 1
-    info = {"n_pool": int(first.size), "n_moved": int((points != _dense(source, kept)).any(axis=1).sum())}
+    info = {"n_pool": int(first.size), "n_moved": int((points != source.rows.take(kept)).any(axis=1).sum())}
     return Poison(points, -source.y[kept], counts, info=info)
 
 
-def _inside(task: Task, source: TrainingData, rows: np.ndarray) -> tuple[FloatArray, np.ndarray]:
+def _inside(problem: Problem, budget: Budget, source: TrainingData, rows: np.ndarray) -> tuple[FloatArray, np.ndarray]:
     """The first of these rows, as many as the budget has points, moved into the space; and which they are."""
-    space, most = task.space, task.max_points
+    space, most = problem.space, budget.n_points
     points, kept = np.zeros((0, source.n_features)), np.zeros(0, dtype=np.intp)
-    onto, rng = Projection(space), np.random.default_rng(task.random_state)
+    onto, rng = Projection(space), np.random.default_rng(budget.random_state)
     for start in range(0, rows.size, most):
         some = rows[start : start + most]
-        moved = _dense(source, some)
+        moved = source.rows.take(some)
         outside = ~space.contains(moved, tol=0.0)
         moved[outside] = next(roundings(space, onto(moved[outside]), 0, rng))
         there = space.contains(moved)
@@ -114,8 +115,8 @@ def _inside(task: Task, source: TrainingData, rows: np.ndarray) -> tuple[FloatAr
     return points, kept
 
 
-def _source(task: Task, choose: str, pool: str | None) -> TrainingData:
-    if not task.victim.loss.classification:
+def _source(problem: Problem, budget: Budget, choose: str, pool: str | None) -> TrainingData:
+    if not problem.victim.loss.classification:
         raise ValueError("label flipping poisons classifiers; this victim is a regression")
     if choose not in _ORDERS:
         raise ValueError(f"choose must be one of {list(_ORDERS)}; got {choose!r}")
@@ -124,13 +125,8 @@ def _source(task: Task, choose: str, pool: str | None) -> TrainingData:
     if choose == "subpopulation" and pool == "clean":
         raise ValueError("choose='subpopulation' takes its rows from the subpopulation; leave pool out")
     if pool != "rows" and choose != "subpopulation":
-        live = np.flatnonzero(task.data.sample_weight > 0)
-        return replace(task.data, X=task.data.X[live], y=task.data.y[live], sample_weight=task.data.sample_weight[live])
-    if task.rows is None:
+        live = np.flatnonzero(problem.data.sample_weight > 0)
+        return problem.data.subset(live)
+    if budget.rows is None:
         raise ValueError("these flips need rows to flip: pass a goal that names rows, or validation rows")
-    return task.rows
-
-
-def _dense(source: TrainingData, index: np.ndarray) -> FloatArray:
-    rows = source.X[index]
-    return np.array(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float64)
+    return budget.rows

@@ -22,13 +22,14 @@ from tqdm import tqdm
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.adapters.estimators import as_model
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.trainers import Trainer
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
 from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.rows import appended
 
@@ -37,7 +38,8 @@ _RECENT = 256
 
 
 def min_max(
-    task: Task,
+    problem: Problem,
+    budget: Budget,
     *,
     learner: Literal["leader", "dual_averaging"] = "leader",
     radius: float | None = None,
@@ -50,7 +52,8 @@ def min_max(
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         A classifier. The goal, where there is one, ends the attack of the "leader" as soon as it is reached.
     learner : {"leader", "dual_averaging"}
         "leader": the victim itself, retrained exactly after every point. "dual_averaging": the paper's regularised dual
@@ -91,9 +94,9 @@ def min_max(
         A regression; an unknown learner; a learner without regularisation, step size or radius; dual averaging with a
         free intercept; a space that no solver takes, or that has no point of small loss under the decoy.
     """
-    _check(task, learner, copies, radius, step_size)
+    _check(problem, budget, learner, copies, radius, step_size)
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
-        game = _Game(task, copies, _regions(task, decoy, decoy_quantile))
+        game = _Game(problem, budget, copies, _regions(problem, budget, decoy, decoy_quantile))
         players = _leader(game) if learner == "leader" else _dual_averaging(game, radius, step_size)
         status = _play(game, players, watch_goal=learner == "leader")
         return game.poison(status)
@@ -103,7 +106,8 @@ def min_max(
 class _Game:
     """The points so far, and the model that proves the least upper bound."""
 
-    task: Task
+    problem: Problem
+    budget: Budget
     copies: int
     regions: list[Space]
     points: list[FloatArray] = field(default_factory=list)
@@ -116,8 +120,8 @@ class _Game:
     n_trained: int = 0
 
     def __post_init__(self) -> None:
-        self.trainer = self.task.victim.trainer(self.task.data)
-        self.recent = deque(maxlen=max(1, min(_RECENT, self.task.max_points // (4 * self.copies))))
+        self.trainer = self.problem.trainer()
+        self.recent = deque(maxlen=max(1, min(_RECENT, self.budget.n_points // (4 * self.copies))))
 
     @property
     def n_points(self) -> int:
@@ -125,11 +129,11 @@ class _Game:
 
     def answer(self, model: LinearModel) -> Difference:
         """The point of largest loss; the bound that the model proves is noted."""
-        victim, data, k = self.task.victim, self.task.data, self.task.max_points
+        victim, data, k = self.problem.victim, self.problem.data, self.budget.n_points
         # Compared with the model 0, under which all points have the same loss.
         nothing = LinearModel(np.zeros(data.n_features))
-        found = answer(Question(victim.loss, model, nothing, self.task.space))
-        largest = float(np.nextafter(found.upper + loss_upper(victim.loss.name, np.zeros(1))[0], np.inf))
+        found = answer(Question(victim.loss, model, nothing, self.problem.space))
+        largest = float(np.nextafter(found.upper + loss_upper(victim.loss, np.zeros(1))[0], np.inf))
         value = victim.data_loss(model, data) + k * largest + victim.rho(data.n_rows + k) * victim.penalty(model)
         if self.best is None or value < self.best[0]:
             self.best = (value, model, largest)
@@ -140,7 +144,7 @@ class _Game:
         found = self.answer(model)
         if self.regions:
             nothing = LinearModel(np.zeros(model.n_features))
-            answers = [answer(Question(self.task.victim.loss, model, nothing, region)) for region in self.regions]
+            answers = [answer(Question(self.problem.victim.loss, model, nothing, region)) for region in self.regions]
             found = max(answers, key=lambda one: one.value)
         return found
 
@@ -159,7 +163,7 @@ class _Game:
 
     def poison(self, status: Status) -> Poison:
         """What is returned, once the victim has been trained on it."""
-        victim, data = self.task.victim, self.task.data
+        victim, data = self.problem.victim, self.problem.data
         points = np.array(self.points).reshape(-1, data.n_features)
         labels, counts = np.array(self.labels), np.array(self.counts, dtype=np.int64)
         rows = appended(data, points, labels, counts)
@@ -176,7 +180,7 @@ class _Game:
         assert self.best is not None
         _, witness, largest = self.best
         info = {
-            "upper_bound": damage_bound(victim, data, witness, self.task.max_points, largest),
+            "upper_bound": damage_bound(victim, data, witness, self.budget.n_points, largest),
             "objective": victim.objective(model, rows) / data.n_rows,
             "clean_loss": victim.data_loss(model, data) / data.n_rows,
         }
@@ -184,16 +188,16 @@ class _Game:
 
 
 def _play(game: _Game, models: Iterator[LinearModel], watch_goal: bool) -> Status:
-    task = game.task
-    hidden = None if task.progress is None else not task.progress
-    bar = tqdm(desc="points", unit="", disable=hidden, file=sys.stderr, total=task.max_points)
+    problem, budget = game.problem, game.budget
+    hidden = budget.hidden
+    bar = tqdm(desc="points", unit="", disable=hidden, file=sys.stderr, total=budget.n_points)
     try:
         for model in models:
-            if watch_goal and task.goal is not None and task.goal(model):
+            if watch_goal and problem.goal is not None and problem.goal(model):
                 return "goal"
-            if game.points and task.time_limit_s is not None and perf_counter() - game.started >= task.time_limit_s:
+            if game.points and budget.time_limit_s is not None and perf_counter() - game.started >= budget.time_limit_s:
                 return "time limit"
-            count = min(game.copies, task.max_points - game.n_points)
+            count = min(game.copies, budget.n_points - game.n_points)
             if count == 0:
                 return "budget"
             game.recent.append(model)
@@ -223,7 +227,7 @@ def _dual_averaging(game: _Game, radius: float | None, step_size: float | None) 
     every step (Xiao, "Dual averaging methods for regularized stochastic learning", JMLR 2010); without one, and with a step
     size, it is the paper's Algorithm 1.
     """
-    victim, data, k = game.task.victim, game.task.data, game.task.max_points
+    victim, data, k = game.problem.victim, game.problem.data, game.budget.n_points
     scale = victim.intercept_scaling if victim.intercept == "regularized" else 0.0
     sigma, n = victim.rho(data.n_rows + k) / data.n_rows, data.n_rows
     if radius is None:
@@ -236,36 +240,38 @@ def _dual_averaging(game: _Game, radius: float | None, step_size: float | None) 
         pull = data.sample_weight * data.y * victim.loss.derivative(data.y * model.decision_function(data.X))
         x, y = game.points[-1], game.labels[-1]
         share = k * y * float(victim.loss.derivative(y * (x @ model.coef + model.intercept)))
-        total -= np.append(np.asarray(data.X.T @ pull).ravel() + share * x, scale * (pull.sum() + share)) / n
+        total -= np.append(data.rows.transposed_dot(pull) + share * x, scale * (pull.sum() + share)) / n
         lam = max(lam + sigma, float(np.linalg.norm(total)) / radius)
         theta = total / lam
 
 
-def _regions(task: Task, decoy: Any, quantile: float) -> list[Space]:
+def _regions(problem: Problem, budget: Budget, decoy: Any, quantile: float) -> list[Space]:
     """For each label the part of the space where the decoy has little loss; none without a decoy."""
     if decoy is None:
         return []
     model, regions = as_model(decoy), []
-    if model.n_features != task.data.n_features:
-        raise ValueError(f"the decoy has {model.n_features} features and the data have {task.data.n_features}")
+    if model.n_features != problem.data.n_features:
+        raise ValueError(f"the decoy has {model.n_features} features and the data have {problem.data.n_features}")
     if not 0 <= quantile <= 1:
         raise ValueError(f"decoy_quantile must be between 0 and 1; got {quantile}")
-    margins = task.data.y * model.decision_function(task.data.X)
-    for y in task.space.labels:
-        least = float(np.quantile(margins[task.data.y == y], quantile))
-        least = least if task.victim.loss.smooth else min(least, 1.0)
-        regions.append(task.space.with_labels([y]).with_slab(y * model.coef, lower=least - y * model.intercept))
+    margins = problem.data.y * model.decision_function(problem.data.X)
+    for y in problem.space.labels:
+        least = float(np.quantile(margins[problem.data.y == y], quantile))
+        least = least if problem.victim.loss.smooth else min(least, 1.0)
+        regions.append(problem.space.with_labels([y]).with_slab(y * model.coef, lower=least - y * model.intercept))
     return regions
 
 
-def _check(task: Task, learner: str, copies: int, radius: float | None, step_size: float | None) -> None:
-    if not task.victim.loss.classification:
+def _check(
+    problem: Problem, budget: Budget, learner: str, copies: int, radius: float | None, step_size: float | None
+) -> None:
+    if not problem.victim.loss.classification:
         raise ValueError("the min-max attack and its bound are for classifiers; this victim is a regression")
     if learner not in ("leader", "dual_averaging"):
         raise ValueError(f"learner must be 'leader' or 'dual_averaging'; got {learner!r}")
-    if learner == "dual_averaging" and task.victim.intercept == "free":
+    if learner == "dual_averaging" and problem.victim.intercept == "free":
         raise ValueError("dual averaging needs an intercept that is regularised, or none; use learner='leader'")
-    unbounded = task.victim.rho(task.data.n_rows) == 0.0 and (radius is None or step_size is None)
+    unbounded = problem.victim.rho(problem.data.n_rows) == 0.0 and (radius is None or step_size is None)
     if learner == "dual_averaging" and unbounded:
         raise ValueError(
             "without regularisation dual averaging needs step_size and radius; give both, or learner='leader'"

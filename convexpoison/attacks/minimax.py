@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.initial_points import Clones
 from convexpoison.attacks.minimax_game import Batch, Game, Pace
 from convexpoison.learners.implicit.tuning import tuned_victim
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.losses.smooth_hinge import SmoothHinge
 from convexpoison.learners.victim import Victim
 from convexpoison.poison import Poison, Status
+from convexpoison.problem import Problem
 
 _LAMBDA_RANGE = (-8.0, float(np.log(200.0)))
 """RMD, Table 2, for MNIST."""
@@ -36,7 +37,8 @@ _SEVERAL = (
 
 
 def minimax(
-    task: Task,
+    problem: Problem,
+    budget: Budget,
     *,
     tune: Literal["l2", "per_class", "per_feature"] | None = "l2",
     lambda_range: tuple[float, float] = _LAMBDA_RANGE,
@@ -56,7 +58,8 @@ def minimax(
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
+    budget : Budget
         ``rows`` are the defender's validation rows; the whole budget is used, whatever the goal
         (:func:`convexpoison.attack` then keeps the first points that reach it). The hinge is differentiated, and trained
         with, in its smooth form (:class:`~convexpoison.learners.implicit.SmoothHinge`).
@@ -101,10 +104,11 @@ def minimax(
     """
     own = tune is None and initial_lambda is None
     if own:  # fixed where the victim has it with all points in: the mean convention counts them
-        rho = task.victim.rho(task.data.n_rows + task.max_points)
+        rho = problem.victim.rho(problem.data.n_rows + budget.n_points)
         initial_lambda = float(np.log(rho)) if rho > 0 else None
     game = Game(
-        _differentiable(task),
+        _differentiable(problem),
+        budget,
         Pace(iterations, clean_iterations, point_rate, lambda_rate, step),
         tune=tune,
         lambda_range=lambda_range,
@@ -112,25 +116,25 @@ def minimax(
         reverse=_inner(hypergradient, inner_steps, inner_rate),
     )
     _check_counts(batch_size=batch_size, restarts=restarts + 1)
-    clones = Clones(task, game.project, game.rng)
+    clones = Clones(problem, budget, game.project, game.rng)
     status = _play(game, clones, batch_size, restarts)
     counts = np.ones(len(game.labels), dtype=np.int64)
-    tuned = None if own else _tuned(game, task.victim)
+    tuned = None if own else _tuned(game, problem.victim)
     several = "" if tuned is not None or own else _SEVERAL
     return Poison(game.points, game.labels, counts, status, victim=tuned, note=several, info=_info(game, tune))
 
 
 def _play(game: Game, clones: Clones, batch_size: int, restarts: int) -> Status:
     """Batch after batch until the budget is used or the time is up."""
-    task = game.task
-    hidden = None if task.progress is None else not task.progress
+    budget = game.budget
+    hidden = budget.hidden
     try:
         game.tune_on_clean_rows(restarts)
-        with tqdm(total=task.max_points, desc="points", unit="", disable=hidden, file=sys.stderr) as bar:
-            while len(game.labels) < task.max_points:
+        with tqdm(total=budget.n_points, desc="points", unit="", disable=hidden, file=sys.stderr) as bar:
+            while len(game.labels) < budget.n_points:
                 if game.clock.over:
                     return "time limit"
-                n = min(batch_size, task.max_points - len(game.labels))
+                n = min(batch_size, budget.n_points - len(game.labels))
                 game.settle(_best_batch(game, clones, n, restarts))
                 bar.update(n)
     except KeyboardInterrupt:
@@ -153,12 +157,12 @@ def _best_batch(game: Game, clones: Clones, n: int, restarts: int) -> Batch:
 
 def _tuned(game: Game, victim: Victim) -> Victim | None:
     """What the defender ends up as, in the terms of Victim; lambdas of several kinds have no such form."""
-    n_rows = game.task.data.n_rows + len(game.labels)
+    n_rows = game.problem.data.n_rows + len(game.labels)
     return tuned_victim(victim, float(game.lam[0]), n_rows) if game.lam.size == 1 else None
 
 
 def _info(game: Game, tune: str | None) -> dict[str, Any]:
-    tuned = _tuned(game, game.task.victim)
+    tuned = _tuned(game, game.problem.victim)
     return {
         "tune": tune,
         "victim": None if tuned is None else {"C": tuned.C, "C_R": tuned.C_R},
@@ -170,10 +174,10 @@ def _info(game: Game, tune: str | None) -> dict[str, Any]:
     }
 
 
-def _differentiable(task: Task) -> Task:
-    if isinstance(task.victim.loss, Hinge):
-        return replace(task, victim=replace(task.victim, loss=SmoothHinge()))
-    return task
+def _differentiable(problem: Problem) -> Problem:
+    if problem.victim.loss == Hinge():
+        return replace(problem, victim=replace(problem.victim, loss=SmoothHinge()))
+    return problem
 
 
 def _inner(hypergradient: str, steps: int, rate: float) -> tuple[int, float] | None:

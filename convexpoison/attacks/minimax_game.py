@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.attacks.base import Task
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.projection import Projection
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.implicit_gradient import ImplicitGradient
 from convexpoison.learners.implicit.problem import Hypergradient, InnerProblem, OuterLoss
 from convexpoison.learners.implicit.reverse_mode import reverse_mode
+from convexpoison.problem import Problem
 
 _PRECISION = 1e-3
 """Of the implicit hypergradient: its steps are far longer than that."""
@@ -81,7 +82,8 @@ class Game:
 
     def __init__(
         self,
-        task: Task,
+        problem: Problem,
+        budget: Budget,
         pace: Pace,
         *,
         tune: str | None,
@@ -89,15 +91,15 @@ class Game:
         initial_lambda: ArrayLike | None,
         reverse: tuple[int, float] | None,
     ) -> None:
-        self.task, self.pace, self.fixed = task, pace, tune is None
+        self.problem, self.budget, self.pace, self.fixed = problem, budget, pace, tune is None
         self._tune, self._reverse = tune or "l2", reverse
-        self._outer = OuterLoss(task.victim, _validation(task))
-        self._width = _width(task)
+        self._outer = OuterLoss(problem.victim, _validation(problem, budget))
+        self._width = _width(problem, budget)
         self._range = (-np.inf, np.inf) if self.fixed else _range(lambda_range)
-        self.project = Projection(task.space)
-        self.rng = np.random.default_rng(task.random_state)
-        self.clock = Clock("attack", task.time_limit_s)
-        self.points, self.labels = np.empty((0, task.data.n_features)), np.empty(0)
+        self.project = Projection(problem.space)
+        self.rng = np.random.default_rng(budget.random_state)
+        self.clock = Clock("attack", budget.time_limit_s)
+        self.points, self.labels = np.empty((0, problem.data.n_features)), np.empty(0)
         self.lam = self.lambda_clean = self._start(initial_lambda)
         self.objectives: list[float] = []
         self.lambda_trace: list[float] = []
@@ -175,7 +177,7 @@ class Game:
     # ---------------------------------------------------------------- the pieces
 
     def _problem(self, labels: FloatArray) -> InnerProblem:
-        problem = InnerProblem(self.task.victim, self.task.data, labels, self._tune)
+        problem = InnerProblem(self.problem.victim, self.problem.data, labels, self._tune)
         problem.points[: len(self.points)] = self.points
         return problem
 
@@ -209,20 +211,20 @@ class Game:
         return inside
 
 
-def _validation(task: Task) -> TrainingData:
-    if task.rows is None:
+def _validation(problem: Problem, budget: Budget) -> TrainingData:
+    if budget.rows is None:
         raise ValueError("the defender tunes lambda on validation rows: pass validation=(X, y)")
-    y = task.rows.y[task.rows.sample_weight > 0]
-    if task.victim.loss.classification and np.unique(y).size < 2:
+    y = budget.rows.y[budget.rows.sample_weight > 0]
+    if problem.victim.loss.classification and np.unique(y).size < 2:
         raise ValueError(
             f"the {y.size} validation rows are all of one class; lambda cannot be tuned on them, and their flipped clones "
             "would all be of the other: give rows of both"
         )
-    return task.rows
+    return budget.rows
 
 
-def _width(task: Task) -> FloatArray:
-    width = task.space.upper - task.space.lower
+def _width(problem: Problem, budget: Budget) -> FloatArray:
+    width = problem.space.upper - problem.space.lower
     if not np.isfinite(width).all():
         j = int(np.argmax(~np.isfinite(width)))
         raise ValueError(

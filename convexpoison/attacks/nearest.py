@@ -20,11 +20,13 @@ from time import perf_counter
 import numpy as np
 
 from convexpoison._utils.types import FloatArray, IntArray
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.nearest_residual import Attack, LeastResidual
 from convexpoison.bounds.near_target import eps_close_bound
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Difference, Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 
 _HALVINGS = 20
@@ -75,6 +77,16 @@ class NearestModel:
             f"NearestModel({self.n_points} points, residual={self.residual:.3g}, distance={self.distance:.3g}, "
             f"max loss difference={self.difference.value:.3g})"
         )
+
+
+def run(problem: Problem, budget: Budget) -> Poison:
+    """Return the points of :func:`nearest_model`, or of :func:`close_attack` if the budget has an eps."""
+    if budget.eps is None:
+        found = nearest_model(problem, budget.n_points)
+    else:
+        found = close_attack(problem, budget.eps, max_points=budget.max_points)
+    close = budget.eps is not None and found.difference.upper <= budget.eps
+    return Poison(found.points, found.labels, found.counts, "close" if close else "budget")
 
 
 def nearest_model(problem: Problem, n_points: int, *, aim: LinearModel | None = None) -> NearestModel:

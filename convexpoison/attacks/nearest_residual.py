@@ -17,7 +17,7 @@ from convexpoison.bounds.tight_program import Slice, TightProgram
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.support_function import dearest
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
@@ -151,7 +151,7 @@ class LeastResidual:
     def _dearest(self, r: FloatArray) -> tuple[float, Slice]:
         """The slice whose atoms go farthest against r."""
         problem, d = self.problem, self.problem.space.n_features
-        v = Direction(-r[:d], -float(r[d]) if self._metric.size > d else 0.0)
+        v = DualVector(-r[:d], -float(r[d]) if self._metric.size > d else 0.0)
         price = dearest(problem.victim, problem.target, problem.space, v)
         return price.value, Slice(price.label, price.score)
 

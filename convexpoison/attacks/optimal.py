@@ -13,7 +13,7 @@ What is found is checked from the rows: the victim is retrained on them from not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from time import perf_counter
 from typing import Literal
@@ -26,14 +26,17 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.attacks import optimal_columns as columns
 from convexpoison.attacks import optimal_curves as curves
 from convexpoison.attacks import optimal_integer as integer_masses
+from convexpoison.attacks.base import Budget
 from convexpoison.attacks.kkt_check import Copies, poisoned, residual
 from convexpoison.attacks.optimal_rounding import Rounding
+from convexpoison.bounds.target import certify_tight
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.errors import SolverError, SolverTimeoutError, UnattainableTargetError
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
+from convexpoison.poison import Poison
 from convexpoison.problem import Problem
 from convexpoison.results.attack_result import Reproduction
 from convexpoison.threats import AddRows
@@ -131,6 +134,17 @@ def optimal(problem: Problem, *, time_limit_s: float | None = None, bound: Tight
         )
     with threadpool_limits(1, user_api="blas"):  # the matrices are small: threads would only wait for each other
         return _optimal(problem, Clock("highs", time_limit_s), bound)
+
+
+def run(problem: Problem, budget: Budget) -> Poison:
+    """Return the least number of points that reproduces the target, with its bound; see :func:`optimal`."""
+    limit = budget.time_limit_s
+    tight = tight_bound(problem, time_limit_s=limit)
+    found = optimal(problem, time_limit_s=limit, bound=tight)
+    bound = certify_tight(problem, tight)
+    least = found.status == "exact" and found.n_points <= bound.n_points
+    check = replace(found.reproduction, proven_least=least)
+    return Poison(found.points, found.labels, found.counts, found.status, bound=bound, kkt=check)
 
 
 def _optimal(problem: Problem, clock: Clock, bound: TightBound | None) -> OptimalAttack:

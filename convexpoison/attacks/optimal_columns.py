@@ -22,7 +22,7 @@ from convexpoison.attacks.kkt_check import far_point
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.support_function import dearest
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.counts import program_in_counts
@@ -154,7 +154,7 @@ class Master:
                 if exact and ceil(solution.objective) <= ceil(bound.value):
                     return solution
                 duals = solution.row_duals
-                v = Direction(duals[: self.problem.space.n_features], float(duals[-1]) if self.intercept else 0.0)
+                v = DualVector(duals[: self.problem.space.n_features], float(duals[-1]) if self.intercept else 0.0)
                 if clock.over or not any([self.add(column) for column in self._priced(v, clock)]):
                     break
             if clock.over or exact:
@@ -172,7 +172,7 @@ class Master:
         A = np.hstack([atoms, *idle, self.shares, eye, -eye])
         return LinearProgram(cost, upper=upper, A=A, row_lower=self.goal, row_upper=self.goal)
 
-    def _priced(self, v: Direction, clock: Clock) -> list[Column]:
+    def _priced(self, v: DualVector, clock: Clock) -> list[Column]:
         """The dearest points for a direction, if they are worth entering."""
         candidates = self._dearest_active(v, clock) if not self.problem.victim.loss.smooth else self._dearest_corners(v)
         direction = self._rows(v.w, v.b)
@@ -183,7 +183,7 @@ class Master:
             if self.pull(column) * float(self._rows(column.point, 1.0) @ direction) + growth > 1.0 + _WORTH
         ]
 
-    def _dearest_active(self, v: Direction, clock: Clock) -> list[Column]:
+    def _dearest_active(self, v: DualVector, clock: Clock) -> list[Column]:
         """Hinge: ``max -y v @ x`` over the points with a margin of at most 1, one program for each label."""
         space, target, found = self.problem.space, self.problem.target, []
         A, low, high = space_rows(space)
@@ -204,7 +204,7 @@ class Master:
                 found.append(Column(y, settle(space, space.values(solution.x), "highs")))
         return found
 
-    def _dearest_corners(self, v: Direction) -> list[Column]:
+    def _dearest_corners(self, v: DualVector) -> list[Column]:
         """Smooth losses: the dearest corner of the relaxed space for each label (response) and side."""
         problem, loss = self.problem, self.problem.victim.loss
         space, target = problem.space, problem.target

@@ -1,105 +1,122 @@
-"""Lower bounds on the number of edits: one class for a target, with what proves it."""
+"""Lower bounds on the number of edits: one class, whatever the bound is about."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from convexpoison._utils.integers import whole_points
-from convexpoison.certificates.base import Claim
-from convexpoison.certificates.target import Certificate
+from convexpoison.certificates import Certificate
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.shown import Facts, Shown, frame_of
+from convexpoison.goals import Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
 
 
-class LowerBound(Protocol):
-    """What every answer of :func:`convexpoison.lower_bound` has: for a target, for all models near one, for a goal.
+@dataclass(frozen=True, eq=False)
+class TheTarget:
+    """The bound is about one model."""
 
-    Attributes
-    ----------
-    value : float
-        Certified: what ``certificate`` proves, rounded down; ``inf`` if no number of points is enough.
-    n_points : float
-        The least whole number of points that the bound allows.
-    attainable : bool
-        False if it is proven that no number of points is enough.
-    certified : bool
-        Whether there is a certificate, or nothing to certify (the trivial bound 0).
-    certificate : Claim or None
-        Checked before the bound was told; ``certificate.verify(data)`` checks it again.
-    """
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def n_points(self) -> float: ...
-
-    @property
-    def attainable(self) -> bool: ...
-
-    @property
-    def certified(self) -> bool: ...
-
-    @property
-    def certificate(self) -> Claim | None: ...
-
-    def __float__(self) -> float: ...
+    target: LinearModel
+    row = "target"
+    does = "reproduces the target"
+    facts: Facts = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON."""
-        ...
+        """Return nothing: the model is no plain number."""
+        return {}
 
+
+@dataclass(frozen=True, eq=False)
+class NearTarget:
+    """The bound is about every model near a target: within a Euclidean distance, or eps-close (MTP, Definition 1)."""
+
+    target: LinearModel
+    kind: Literal["ball", "eps_close"]
+    radius: float
+    does = "induces such a model"
+
+    @property
+    def row(self) -> str:
+        """The name of its row in a picture."""
+        return f"certified ({self.kind} {self.radius:g})"
+
+    @property
     def facts(self) -> Facts:
-        """The main numbers in words."""
-        ...
+        """The radius in words."""
+        near = "Euclidean distance" if self.kind == "ball" else "maximum loss difference"
+        return {"holds for every model within": f"{near} {self.radius:g}"}
 
-    def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame."""
-        ...
-
-    def plot(self, ax: Any = None) -> Any:
-        """A bracket of numbers of points."""
-        ...
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and radius."""
+        return {"kind": self.kind, "radius": self.radius}
 
 
-def facts_of(bound: LowerBound, does: str, more: Facts) -> Facts:
-    """What all bounds tell; ``does`` says of points what they do not do."""
-    value = {"bound before rounding up": bound.value} if bound.attainable else {}
-    fewer = f"at least {bound.n_points:,.0f}" if bound.attainable else f"no number of points {does}"
-    return {"points needed": fewer, **value, "certified": bound.certified, **more}
+@dataclass(frozen=True, eq=False)
+class ReachedGoal:
+    """The bound is about every model that reaches a goal; ``clean`` is the victim's model without poison."""
+
+    goal: Flip | Misclassify
+    clean: LinearModel
+    row = "goal"
+    does = "reaches the goal"
+
+    @property
+    def facts(self) -> Facts:
+        """The goal in words."""
+        aim = "one prediction changes" if isinstance(self.goal, Flip) else "all of a set of rows are wrong"
+        return {"goal": aim}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nothing: the goal is no plain number."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
 class Bound(Shown):
-    """No attack reproduces ``target`` with fewer than ``n_points`` added points.
+    """No attack does what the bound is about with fewer than ``n_points`` points.
 
     Attributes
     ----------
     value : float
-        The bound itself; ``inf`` if no number of points reproduces the target.
-    target : LinearModel
+        The bound before rounding up, certified where there is a certificate; ``inf`` if no number of points is enough.
+    about : TheTarget, NearTarget or ReachedGoal
+        What cannot be done with fewer points. Its parts are attributes of the bound too: ``target``, ``kind`` and
+        ``radius``, ``goal`` and ``clean``.
     certificate : Certificate or None
-        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
-        trivial bound 0, and for a loss of one's own (evaluated by MTP's Theorem 2 in floating point, not certified).
+        Proof of the bound, checked before the bound is returned; ``certificate.verify(data)`` checks it again. None for the
+        trivial bound 0, and for a loss of one's own (MTP's Theorem 2 in floating point, not certified).
+    method : str
+        "tight" or "theorem_2"; near a target "tight", "direction" or "robust"; for a goal "reference_model" or "trivial".
     mass : float
-        Mass of a fractional attack that reproduces the target: no bound can be better. ``inf`` where none is known.
-    method : {"tight", "theorem_2"}
-    solver : str
-        Who proposed the direction.
+        Size of a fractional attack that reproduces the target: no bound can be larger. ``inf`` if none is known.
+    solver : str or None
+        Solver that proposed the dual vector.
+    candidates : dict
+        Values of the single methods in double precision, not certified.
+    constrained : LinearModel or None
+        For a goal: the fit that reaches it, whose slopes the last interval of budgets uses.
+    seconds : float or None
     """
 
     value: float
-    target: LinearModel
+    about: TheTarget | NearTarget | ReachedGoal
     certificate: Certificate | None
-    mass: float
     method: str
-    solver: str
+    mass: float = math.inf
+    solver: str | None = None
+    candidates: dict[str, float] = field(default_factory=dict)
+    constrained: LinearModel | None = None
+    seconds: float | None = None
 
     def __float__(self) -> float:
         return self.value
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("target", "kind", "radius", "goal", "clean"):
+            return getattr(self.about, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def certified(self) -> bool:
@@ -108,38 +125,57 @@ class Bound(Shown):
 
     @property
     def attainable(self) -> bool:
-        """False if it is proven that no number of points reproduces the target."""
+        """False if it is proven that no number of points is enough."""
         return math.isfinite(self.value)
 
     @property
     def n_points(self) -> float:
-        """The least whole number of points that the bound allows; ``inf`` for an unattainable target."""
+        """The least integer number of points that the bound allows; ``inf`` if no number is enough."""
         return whole_points(self.value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON (``value`` is None where the target is proven unattainable)."""
-        return {
-            "value": self.value if self.attainable else None,
+        """Return plain numbers and words, for JSON (infinite numbers become None)."""
+        found: dict[str, Any] = {
+            "value": _finite(self.value),
             "n_points": int(self.n_points) if self.attainable else None,
             "attainable": self.attainable,
-            "mass": self.mass if math.isfinite(self.mass) else None,
-            "certified": self.certified,
-            "method": self.method,
-            "solver": self.solver,
         }
+        if isinstance(self.about, TheTarget):
+            found["mass"] = _finite(self.mass)
+        found |= {"certified": self.certified, **self.about.to_dict(), "method": self.method}
+        if self.solver is not None:
+            found["solver"] = self.solver
+        if self.candidates:
+            found["candidates"] = {name: _finite(value) for name, value in self.candidates.items()}
+        return found if self.seconds is None else found | {"seconds": self.seconds}
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
-        return facts_of(self, "reproduces the target", {"found by": f"{self.method}, {self.solver}"})
+        """Return the main numbers in words."""
+        value = {"bound before rounding up": self.value} if self.attainable else {}
+        needed = f"at least {self.n_points:,.0f}" if self.attainable else f"no number of points {self.about.does}"
+        by = self.method if self.solver is None else f"{self.method}, {self.solver}"
+        facts: Facts = {"points needed": needed, **value, "certified": self.certified}
+        facts |= self.about.facts | {"found by": by}
+        return facts if self.seconds is None else facts | {"seconds": self.seconds}
 
     def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame."""
-        return frame_of([self.to_dict()], "Bound.to_frame")
+        """Return one row, as a pandas DataFrame; the value of each single method has a column of its own."""
+        row = self.to_dict()
+        found = {f"candidates.{name}": value for name, value in row.pop("candidates", {}).items()}
+        return frame_of([row | found], "Bound.to_frame")
 
     def plot(self, ax: Any = None) -> Any:
-        """The bound, and what a fractional attack needs; see :func:`convexpoison.display.bracket.plot_brackets`."""
+        """Plot the bound, the size of a fractional attack and the single methods; see
+        :func:`convexpoison.display.bracket.plot_brackets`."""
+        rows = {self.about.row: (self.value, self.mass if math.isfinite(self.mass) else None)}
+        rows |= {f"{name}, not certified": (value, None) for name, value in self.candidates.items()}
         title, enough = "How many points does it take?", "enough, in fractions of points"
-        return plot_brackets({"target": (self.value, self.mass)}, ax, title=title, enough=enough)
+        return plot_brackets(rows, ax, title=title, enough=enough)
 
     def __repr__(self) -> str:
-        return f"Bound({self.value:.6g}, certified={self.certified}, method={self.method!r})"
+        near = f", {self.about.kind}={self.about.radius:g}" if isinstance(self.about, NearTarget) else ""
+        return f"Bound({self.value:.6g}, certified={self.certified}, method={self.method!r}{near})"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -21,8 +21,9 @@ import numpy as np
 from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.robust_program import ROUNDING
 from convexpoison.geometry.support_function import score_range
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
 
@@ -46,7 +47,7 @@ def witness_bounds(close: Close) -> Iterator[tuple[str, float]]:
     if not victim.loss.classification or set(problem.space.labels) != {-1, 1}:
         return
     methods = {"witness": _sharp(close)}
-    if victim.loss.name == "hinge":
+    if victim.loss == Hinge():
         methods["corollary_1"] = _corollary_1(close)
     clean = victim.trainer(data).model
     witnesses = [target.between(clean, fraction) for fraction in _RAY]
@@ -82,10 +83,10 @@ def _sharp(close: Close) -> _Ingredients:
     scores = target.decision_function(data.X)
     highest = np.maximum(data.y * (scores - fall), data.y * (scores + rise))
     least = float(data.sample_weight @ loss.value(highest))
-    sway = close.sway(Direction(-target.coef, -target.intercept))
+    sway = close.sway(DualVector(-target.coef, -target.intercept))
     penalty = 0.0
     if np.isfinite(sway.value):
-        a, weight = Direction(-sway.v.w, -sway.v.b), victim.intercept_weight
+        a, weight = DualVector(-sway.v.w, -sway.v.b), victim.intercept_weight
         tangent = (
             0.5 * (a.w @ a.w + weight * a.b**2) + a.w @ (target.coef - a.w) + weight * a.b * (target.intercept - a.b)
         )

@@ -20,7 +20,7 @@ from scipy.special import digamma
 
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
@@ -79,7 +79,7 @@ def guarantee(
     """
     convex = space.parts <= {"box", "one_hot", "slab"}
     bounded = bool(np.isfinite(space.lower).all() and np.isfinite(space.upper).all())
-    if not (isinstance(victim.loss, Hinge) and victim.kappa > 0 and victim.intercept != "free" and convex and bounded):
+    if not (victim.loss == Hinge() and victim.kappa > 0 and victim.intercept != "free" and convex and bounded):
         return None
     c = _lemma_constant(victim, target, space, time_limit_s)
     if not c > victim.kappa:

@@ -42,8 +42,9 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.uncertainty_set import Neighbourhood, Sway, second_derivative
 from convexpoison.certificates.near_target_sets import Combination
 from convexpoison.geometry.support_function import Price, score_range
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.numerics.intervals import Interval
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
 from convexpoison.spaces.space import Space
@@ -68,22 +69,13 @@ class Close(Neighbourhood):
 
     def slack(self, label: int, margin: FloatArray) -> FloatArray:
         """``d_y(u)``; infinite for a label that the space has not."""
-        u, eps, loss, space = (
-            np.asarray(margin, dtype=np.float64),
-            self.eps,
-            self.problem.victim.loss,
-            self.problem.space,
-        )
+        loss, space, u = self.problem.victim.loss, self.problem.space, np.asarray(margin, dtype=np.float64)
         if not loss.classification:
             assert space.response is not None
-            return _lift(u - (space.response[1] if label > 0 else -space.response[0]), eps)
-        if label not in space.labels:
+            u = u - (space.response[1] if label > 0 else -space.response[0])
+        elif label not in space.labels:
             return np.full_like(u, np.inf)
-        if loss.name == "hinge":
-            return eps + np.maximum(u - 1.0, 0.0)
-        if loss.name == "squared_hinge":
-            return np.maximum(u - 1.0, 0.0) + _lift(np.minimum(u - 1.0, 0.0), eps)
-        return np.asarray(np.logaddexp(eps, u + eps + np.log(-np.expm1(-eps))))
+        return loss.slack(Interval.of(u), self.eps)
 
     def steepening(self, label: int, margin: float) -> float:
         return float(self.slack(label, np.array(margin)))
@@ -107,8 +99,8 @@ class Close(Neighbourhood):
         return self._most(label, np.inf)
 
     def shift(self, label: int) -> float:
-        # Where margins of 1 or more have no slope, only those count that can fall to 1.
-        return self._most(label, 1.0 if self.problem.victim.loss.name in ("hinge", "squared_hinge") else np.inf)
+        # Only arguments count that can fall to where the loss has a slope.
+        return self._most(label, self.problem.victim.loss.active_range[1])
 
     def _most(self, label: int, ceiling: float) -> float:
         """The largest fall among points whose margin may come to be at most the ceiling.
@@ -158,28 +150,29 @@ class Close(Neighbourhood):
 
     # ---------------------------------------------------------------- prices
 
-    def dearest(self, v: Direction) -> Price:
-        """As in the base class; for the logistic loss ``|phi'(u - d(u))| = e^-eps |phi'(u)| + 1 - e^-eps`` is more exact."""
-        if self.problem.victim.loss.name != "logistic":
+    def dearest(self, v: DualVector) -> Price:
+        """As in the base class; where the loss knows by how much it steepens, that is more exact."""
+        steepening = self.problem.victim.loss.steepening(self.eps)
+        if steepening is None:
             return super().dearest(v)
-        price, share = self._dearest(v, {-1: 0.0, 1: 0.0}), np.exp(-self.eps)
+        price, rise = self._dearest(v, {-1: 0.0, 1: 0.0}), float(steepening.upper)
         space = self.problem.space
         low, high = score_range(LinearModel(v.w), space)
         steepest = max(max(-y * (low + v.b), -y * (high + v.b)) for y in space.labels)
-        upper = share * price.upper + (1.0 - share) * max(steepest, 0.0) * _SAFETY
+        upper = (1.0 - rise) * price.upper + rise * max(steepest, 0.0) * _SAFETY
         return Price(price.value, float(upper), price.point, price.label, price.score)
 
     # ---------------------------------------------------------------- sums of scores
 
-    def sway(self, v: Direction) -> Sway:
+    def sway(self, v: DualVector) -> Sway:
         victim, space = self.problem.victim, self.problem.space
         # Closeness says nothing of columns that no point can change; v is better off without them.
-        v = Direction(np.where(space.lower < space.upper, v.w, 0.0), v.b)
+        v = DualVector(np.where(space.lower < space.upper, v.w, 0.0), v.b)
         q = second_derivative(self.problem, v)
         size = float(np.abs(q.w).max(initial=abs(q.b)))
         if size == 0.0:
             return Sway(v, 0.0, None)
-        program = self._program(Direction(q.w / size, q.b / size))
+        program = self._program(DualVector(q.w / size, q.b / size))
         solution = highs.solve(program)
         if not solution.optimal:
             return Sway(v, np.inf, None)
@@ -187,13 +180,13 @@ class Close(Neighbourhood):
         w, b, value = self._sum(made)
         made = replace(made, masses=size * made.masses)
         weight = victim.intercept_weight
-        settled = Direction(size * w, size * b / weight if weight else v.b)
+        settled = DualVector(size * w, size * b / weight if weight else v.b)
         duals, d = solution.row_duals, space.n_features
         return Sway(
-            settled, size * value, Direction(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])), made
+            settled, size * value, DualVector(duals[:d], 0.0 if victim.intercept == "none" else float(duals[d])), made
         )
 
-    def _program(self, q: Direction) -> LinearProgram:
+    def _program(self, q: DualVector) -> LinearProgram:
         """Least cost of ``q = sum of -y U_y, -y m_y``; columns U, m and cost of label 1, then of label -1."""
         space, target, d = self.problem.space, self.problem.target, self.problem.space.n_features
         A, row_lower, row_upper = homogeneous_rows(space)
@@ -263,9 +256,3 @@ def _settle(space: Space, x: FloatArray) -> FloatArray:
         if total > 1.0 or not group.at_most_one:
             point[columns] = point[columns] / total if total > 0 else 1.0 / len(columns)
     return np.asarray(point)
-
-
-def _lift(a: FloatArray, eps: float) -> FloatArray:
-    """``a + sqrt(a^2 + eps)`` without cancellation."""
-    root = np.sqrt(a * a + eps)
-    return np.asarray(np.where(a >= 0, a + root, eps / np.maximum(root - a, np.finfo(float).tiny)))

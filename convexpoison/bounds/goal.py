@@ -10,7 +10,6 @@ above it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -19,93 +18,15 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison._utils.integers import whole_points
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.bound import facts_of
+from convexpoison.bounds.bound import Bound, ReachedGoal
 from convexpoison.bounds.goal_fit import GoalFitter
 from convexpoison.bounds.goal_search import Search, Stretch
 from convexpoison.bounds.robustness import Robustness
-from convexpoison.certificates.goal import GoalCertificate, certify_goal
+from convexpoison.certificates.goal import certify_goal
 from convexpoison.data.training_data import check_rows
-from convexpoison.display.bracket import plot_brackets
-from convexpoison.display.shown import Facts, Shown, frame_of
 from convexpoison.goals import Flip, Misclassify
-from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
-
-
-@dataclass(frozen=True, eq=False)
-class GoalBound(Shown):
-    """No attack with fewer than ``n_points`` added points reaches the goal.
-
-    Attributes
-    ----------
-    value : float
-        The bound itself; 0 says nothing.
-    goal : Flip or Misclassify
-    clean : LinearModel
-        What the victim learns without poison.
-    certificate : GoalCertificate or None
-        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the
-        trivial bound 0.
-    constrained : LinearModel or None
-        The fit that reaches the goal and whose slopes the last section uses.
-    method : str
-        "reference_model", or "trivial" where nothing could be proven.
-    seconds : float
-    """
-
-    value: float
-    goal: Flip | Misclassify
-    clean: LinearModel
-    certificate: GoalCertificate | None
-    constrained: LinearModel | None
-    method: str
-    seconds: float
-
-    def __float__(self) -> float:
-        return self.value
-
-    @property
-    def n_points(self) -> int:
-        """The least whole number of points that the bound allows."""
-        return int(whole_points(self.value))
-
-    @property
-    def certified(self) -> bool:
-        """Whether there is a certificate (the trivial bound 0 needs none)."""
-        return self.certificate is not None or self.value == 0.0
-
-    @property
-    def attainable(self) -> bool:
-        """True: no bound of this kind excludes every number of points."""
-        return True
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON."""
-        return {
-            "value": self.value,
-            "n_points": self.n_points,
-            "attainable": self.attainable,
-            "certified": self.certified,
-            "method": self.method,
-            "seconds": self.seconds,
-        }
-
-    def facts(self) -> Facts:
-        """The main numbers in words."""
-        aim = "one prediction changes" if isinstance(self.goal, Flip) else "all of a set of rows are wrong"
-        return facts_of(self, "reaches the goal", {"goal": aim, "found by": self.method, "seconds": self.seconds})
-
-    def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame."""
-        return frame_of([self.to_dict()], "GoalBound.to_frame")
-
-    def plot(self, ax: Any = None) -> Any:
-        """What is proven not to be enough; see :func:`convexpoison.display.bracket.plot_brackets`."""
-        return plot_brackets({"goal": (self.value, None)}, ax, title="How many points does it take?")
-
-    def __repr__(self) -> str:
-        return f"GoalBound({self.value:.6g}, certified={self.certified}, method={self.method!r})"
 
 
 def goal_bound(
@@ -116,7 +37,7 @@ def goal_bound(
     *,
     rounds: int = 3,
     sample_weight: Any = None,
-) -> GoalBound:
+) -> Bound:
     """How many added points it takes at least before any optimum of the victim reaches the goal.
 
     Parameters
@@ -134,7 +55,7 @@ def goal_bound(
 
     Returns
     -------
-    GoalBound
+    Bound
 
     Raises
     ------
@@ -227,19 +148,18 @@ def _check_rounds(rounds: int) -> None:
 
 def _bound(
     search: Search, goal: Flip | Misclassify, rounds: int, start: float, fitter: GoalFitter | None = None
-) -> GoalBound:
+) -> Bound:
     X, labels = goal.half_spaces(search.ground.data)
     stretches: tuple[Stretch, ...] = ()
     constrained = None
     if search.provable and (labels * search.clean.decision_function(X) > 0.0).any():
         stretches, constrained = search.ascend(fitter or search.fitter(labels.size), X, labels, rounds)
     certificate = certify_goal([(part.barrier, part.first, part.last) for part in stretches])
-    return GoalBound(
-        value=0.0 if certificate is None else certificate.value,
-        goal=goal,
-        clean=search.clean,
-        certificate=certificate,
+    return Bound(
+        0.0 if certificate is None else certificate.value,
+        ReachedGoal(goal, search.clean),
+        certificate,
+        "trivial" if certificate is None else "reference_model",
         constrained=constrained,
-        method="trivial" if certificate is None else "reference_model",
         seconds=perf_counter() - start,
     )

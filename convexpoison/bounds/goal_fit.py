@@ -8,14 +8,12 @@ width, and the goal's half-spaces are held by a stiff quadratic penalty.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import Hinge, Loss
+from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.trainers.hessian import HessianSolver
 from convexpoison.learners.victim import Victim
 
@@ -47,27 +45,9 @@ class Fit:
     pull: FloatArray
 
 
-def slopes_at(loss: Loss, margins: FloatArray, width: float = 0.0) -> FloatArray:
-    """``-phi'`` at these margins; for the hinge within its range [0, 1], rounded off over ``width``."""
-    if isinstance(loss, Hinge):
-        return np.clip((1.0 - margins) / width, 0.0, 1.0) if width else (margins < 1.0).astype(np.float64)
-    return -loss.derivative(margins)
-
-
-class BentRows(AffineRows):
-    """Rows of which only some count at a time: those where the objective bends, a few for the hinge."""
-
-    def __init__(self, X: Any, intercept: bool) -> None:
-        super().__init__(X, intercept)
-        self._all = self._clean
-
-    def restrict(self, index: np.ndarray) -> None:
-        """Let these clean rows count, and all added ones."""
-        n_added = self.n_rows - self.n_clean
-        self._clean = self._all[index]
-        self._clean_transposed = self._clean.T
-        self.n_clean = index.size
-        self.n_rows = self.n_clean + n_added
+def smooth(loss: Loss, width: float) -> Loss:
+    """Return the loss itself, or its smooth form where it has a kink; nowhere above the loss."""
+    return loss if loss.smooth else loss.rounded(width)
 
 
 class GoalFitter:
@@ -84,12 +64,10 @@ class GoalFitter:
 
     def __init__(self, victim: Victim, data: TrainingData, n_goal_rows: int) -> None:
         self._loss = victim.loss
-        self._rows = AffineRows(data.X, victim.intercept != "none")
-        self._bent = BentRows(data.X, victim.intercept != "none")
-        for rows in (self._rows, self._bent):
-            for _ in range(n_goal_rows):
-                rows.append(np.zeros(data.n_features))
-        self._solver = HessianSolver(self._bent)
+        self._rows = data.rows.growing(victim.intercept != "none")
+        for _ in range(n_goal_rows):
+            self._rows.append(np.zeros(data.n_features))
+        self._solver = HessianSolver(self._rows)
         self._y = np.concatenate([data.y, np.ones(n_goal_rows)])
         self._c = data.sample_weight
         self._n = data.n_samples
@@ -106,36 +84,36 @@ class GoalFitter:
         ridge : array of shape (n_parameters,)
             ``rho`` times the diagonal of the Hessian of R.
         """
-        self._rows.added[:] = self._bent.added[:] = goal_rows
+        self._rows.added[:] = goal_rows
         self._y[self._n :] = labels
         stiff = _STIFFNESS * float(ridge.max()) / max(float((goal_rows**2).sum(axis=1).mean()), 1e-12)
         theta = start
-        for width in _WIDTHS if isinstance(self._loss, Hinge) else (0.0,):
-            theta = self._descend(theta, reference, ridge, stiff, width)
+        for loss in [smooth(self._loss, width) for width in (_WIDTHS[:1] if self._loss.smooth else _WIDTHS)]:
+            theta = self._descend(theta, reference, ridge, stiff, loss)
         margins = self._y * self._rows.dot(theta)
-        slopes = slopes_at(self._loss, margins[: self._n], width)
+        slopes = -loss.derivative(margins[: self._n])
         return Fit(theta, slopes, stiff * np.maximum(margins[self._n :], 0.0))
 
     def _descend(
-        self, theta: FloatArray, reference: FloatArray, ridge: FloatArray, stiff: float, width: float
+        self, theta: FloatArray, reference: FloatArray, ridge: FloatArray, stiff: float, loss: Loss
     ) -> FloatArray:
         """Newton's method with a line search; stops where a step gains next to nothing."""
         scores = self._rows.dot(theta)
-        value = self._value(theta, scores, reference, ridge, stiff, width)
+        value = self._value(theta, scores, reference, ridge, stiff, loss)
         # Where no row is near its kink nothing else keeps a step in a free intercept finite.
         damping = np.where(ridge > 0.0, 0.0, _DAMPING * float(self._c.sum()))
         for _ in range(_MAX_STEPS):
-            slope, curvature = self._derivatives(scores, stiff, width)
+            slope, curvature = self._derivatives(scores, stiff, loss)
             gradient = self._rows.transposed_dot(slope) + ridge * (2.0 * theta - reference)
-            bent = np.flatnonzero(curvature[: self._n])
-            self._bent.restrict(bent)
+            bent = np.flatnonzero(curvature[: self._n])  # a few rows only for the hinge
+            self._solver.rows = self._rows.restricted(bent)
             curvature = np.append(curvature[bent], curvature[self._n :])
             step = self._solver.solve(gradient, curvature, 2.0 * ridge + damping, _close_enough)
             moved = self._rows.dot(step.theta)
             length = 1.0
             while length > 1e-6:
                 after = theta + length * step.theta, scores + length * moved
-                lower = self._value(*after, reference, ridge, stiff, width)
+                lower = self._value(*after, reference, ridge, stiff, loss)
                 if lower <= value - 0.2 * length * step.decrement:
                     break
                 length *= 0.4
@@ -153,32 +131,20 @@ class GoalFitter:
         reference: FloatArray,
         ridge: FloatArray,
         stiff: float,
-        width: float,
+        loss: Loss,
     ) -> float:
         margins = self._y * scores
         clean, goal = margins[: self._n], np.maximum(margins[self._n :], 0.0)
-        data = float(self._c @ rounded(self._loss, clean, width))
+        data = float(self._c @ loss.value(clean))
         return data + float((ridge * theta) @ (theta - reference)) + 0.5 * stiff * float(goal @ goal)
 
-    def _derivatives(self, scores: FloatArray, stiff: float, width: float) -> tuple[FloatArray, FloatArray]:
+    def _derivatives(self, scores: FloatArray, stiff: float, loss: Loss) -> tuple[FloatArray, FloatArray]:
         """Slope and curvature of every row's term, clean rows first."""
         margins = self._y * scores
         clean, goal = margins[: self._n], margins[self._n :]
-        if isinstance(self._loss, Hinge):
-            bend = ((clean < 1.0) & (clean > 1.0 - width)) / width
-        else:
-            bend = self._loss.curvature(clean)
-        slope = np.concatenate([-self._c * slopes_at(self._loss, clean, width), stiff * np.maximum(goal, 0.0)])
-        return slope * self._y, np.concatenate([self._c * bend, stiff * (goal > 0.0)])
+        slope = np.concatenate([self._c * loss.derivative(clean), stiff * np.maximum(goal, 0.0)])
+        return slope * self._y, np.concatenate([self._c * loss.curvature(clean), stiff * (goal > 0.0)])
 
 
 def _close_enough(residual: FloatArray, size: float, first: float) -> bool:
     return size <= 1e-2 * first
-
-
-def rounded(loss: Loss, margins: FloatArray, width: float) -> FloatArray:
-    """The loss at these margins, the kink of the hinge rounded off over ``width``; never above the loss itself."""
-    if not isinstance(loss, Hinge):
-        return loss.value(margins)
-    short = np.maximum(1.0 - margins, 0.0)
-    return np.where(short < width, short**2 / (2.0 * width), short - 0.5 * width)

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.bounds.goal_fit import rounded, slopes_at
+from convexpoison.bounds.goal_fit import smooth
 from convexpoison.certificates.goal_dual_function import Barrier
-from convexpoison.learners.losses.base import Hinge, Loss
+from convexpoison.learners.losses.base import Loss
 
 _WIDTH = 0.03
 """Margin over which the kink of the hinge is rounded off."""
@@ -70,7 +70,7 @@ class _Objective:
         g, data = self._ground, self._ground.data
         value, derivative = _smooth(g.victim.loss, data.y * g.scores(theta))
         pull = data.sample_weight * derivative * data.y
-        gradient = np.asarray(data.X.T @ pull).ravel()
+        gradient = data.rows.transposed_dot(pull)
         if theta.size > data.n_features:
             gradient = np.append(gradient, pull.sum())
         return float(data.sample_weight @ value), gradient
@@ -88,6 +88,6 @@ class _Objective:
 
 
 def _smooth(loss: Loss, margins: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Value and derivative of the loss, its kink rounded off."""
-    width = _WIDTH if isinstance(loss, Hinge) else 0.0
-    return rounded(loss, margins, width), -slopes_at(loss, margins, width)
+    """Return value and derivative of the loss, its kink rounded off."""
+    form = smooth(loss, _WIDTH)
+    return form.value(margins), form.derivative(margins)

@@ -7,121 +7,31 @@ of MTP's Corollary 1. The smaller the radius, the nearer they are to the tight b
 Two kinds of argument are tried: directions (:mod:`~convexpoison.bounds.robust_program`) and, for eps-closeness, witnesses
 (:mod:`~convexpoison.bounds.comparison_models`). What is told is certified, and certificates are made of directions
 (:mod:`~convexpoison.certificates.near_target`); what witnesses say is evaluated in double precision alone, and is only there to
-compare with (``ApproximateBound.candidates``).
+compare with (``Bound.candidates``).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from convexpoison._utils.integers import whole_points
-from convexpoison.bounds.bound import facts_of
+from convexpoison.bounds.bound import Bound, NearTarget
 from convexpoison.bounds.comparison_models import witness_bounds
 from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.robust_program import RobustProgram, search
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood, Sway
-from convexpoison.certificates.near_target import Kind, NearCertificate, certify_near
-from convexpoison.certificates.target import Certificate, certify
-from convexpoison.display.bracket import plot_brackets
-from convexpoison.display.shown import Facts, Shown, frame_of
+from convexpoison.certificates.near_target import Kind, certify_near
+from convexpoison.certificates.target import certify
 from convexpoison.geometry.support_function import score_range
 from convexpoison.geometry.weak_duality import bounded_box
 from convexpoison.problem import Problem
 
 
-@dataclass(frozen=True, eq=False)
-class ApproximateBound(Shown):
-    """No model within ``radius`` of the target is induced by fewer than ``n_points`` added points.
-
-    Attributes
-    ----------
-    value : float
-        The bound; ``inf`` if no number of points induces any model of the set.
-    kind : {"ball", "eps_close"}
-    radius : float
-        Euclidean distance of ``(w, b)``, or maximum loss difference to the target.
-    method : str
-        Where the direction that proves it came from: "tight", "direction" or "robust".
-    certificate : NearCertificate, Certificate (radius 0) or None
-        What proves it, checked before the bound was told; ``certificate.verify(data)`` checks it again. None for the trivial
-        bound 0. For eps-closeness its radius is larger by what covers the rounding of a closeness that a user has measured.
-    candidates : dict
-        What each method came to in double precision, "witness" and "corollary_1" (MTP's) among them: not certified, and where
-        one of those two is larger it is not told as the value.
-    seconds : float
-    """
-
-    value: float
-    kind: Kind
-    radius: float
-    method: str
-    certificate: NearCertificate | Certificate | None = None
-    candidates: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def __float__(self) -> float:
-        return self.value
-
-    @property
-    def n_points(self) -> float:
-        """The least whole number of points that the bound allows; ``inf`` where no number will do."""
-        return whole_points(self.value)
-
-    @property
-    def certified(self) -> bool:
-        """Whether there is a certificate (the trivial bound 0 needs none)."""
-        return self.certificate is not None or self.value == 0.0
-
-    @property
-    def attainable(self) -> bool:
-        """False if it is proven that no number of points induces a model of the set."""
-        return math.isfinite(self.value)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON (infinite numbers become None)."""
-        return {
-            "value": self.value if self.attainable else None,
-            "n_points": int(self.n_points) if self.attainable else None,
-            "attainable": self.attainable,
-            "certified": self.certified,
-            "kind": self.kind,
-            "radius": self.radius,
-            "method": self.method,
-            "candidates": {name: value if math.isfinite(value) else None for name, value in self.candidates.items()},
-            "seconds": self.seconds,
-        }
-
-    def facts(self) -> Facts:
-        """The main numbers in words."""
-        near = "Euclidean distance" if self.kind == "ball" else "maximum loss difference"
-        within = {"holds for every model within": f"{near} {self.radius:g}", "found by": self.method}
-        return facts_of(self, "induces such a model", within | {"seconds": self.seconds})
-
-    def to_frame(self) -> Any:
-        """One row, as a pandas DataFrame; what each method came to is in columns of its own."""
-        told = self.to_dict()
-        found = {f"candidates.{name}": value for name, value in told.pop("candidates").items()}
-        return frame_of([told | found], "ApproximateBound.to_frame")
-
-    def plot(self, ax: Any = None) -> Any:
-        """The bound, and below it what each method came to; see :func:`convexpoison.display.bracket.plot_brackets`."""
-        told = {f"certified ({self.kind} {self.radius:g})": self.value}
-        told |= {f"{name}, not certified": value for name, value in self.candidates.items()}
-        rows = {name: (value, None) for name, value in told.items()}
-        return plot_brackets(rows, ax, title="How many points does it take?")
-
-    def __repr__(self) -> str:
-        return f"ApproximateBound({self.value:.6g}, {self.kind}, radius={self.radius:g}, method={self.method!r})"
-
-
-def ball_bound(problem: Problem, delta: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+def ball_bound(problem: Problem, delta: float, *, time_limit_s: float | None = None) -> Bound:
     """A lower bound on the points behind any model within a Euclidean distance of the target.
 
     Holds for every model with ``|(w, b) - (w_p, b_p)|_2 <= delta`` (w alone where the victim has no intercept) and every loss.
@@ -137,7 +47,7 @@ def ball_bound(problem: Problem, delta: float, *, time_limit_s: float | None = N
 
     Returns
     -------
-    ApproximateBound
+    Bound
 
     Raises
     ------
@@ -152,7 +62,7 @@ def ball_bound(problem: Problem, delta: float, *, time_limit_s: float | None = N
     return _by_direction(Ball(problem, delta), tight, "ball", delta, start, time_limit_s)
 
 
-def eps_close_bound(problem: Problem, eps: float, *, time_limit_s: float | None = None) -> ApproximateBound:
+def eps_close_bound(problem: Problem, eps: float, *, time_limit_s: float | None = None) -> Bound:
     """A lower bound on the points behind any model that is eps-close to the target.
 
     Holds for every model theta' with ``D(theta', theta_p) <= eps`` (MTP, Definition 1). The best of directions, witnesses and
@@ -171,7 +81,7 @@ def eps_close_bound(problem: Problem, eps: float, *, time_limit_s: float | None 
 
     Returns
     -------
-    ApproximateBound
+    Bound
 
     Raises
     ------
@@ -211,9 +121,10 @@ def _by_direction(
     radius: float,
     start: float,
     time_limit_s: float | None,
-) -> ApproximateBound:
+) -> Bound:
     """The best of the tight bound's direction and the robust program's, certified."""
-    nothing = ApproximateBound(0.0, kind, radius, "direction", None, {"direction": 0.0}, perf_counter() - start)
+    about = NearTarget(hood.problem.target, kind, radius)
+    nothing = Bound(0.0, about, None, "direction", candidates={"direction": 0.0}, seconds=perf_counter() - start)
     if tight.direction is None or tight.value <= 0.0:
         return nothing  # the target itself costs nothing
     exact = hood.problem
@@ -238,13 +149,18 @@ def _by_direction(
     )
 
 
-def _exact(problem: Problem, tight: TightBound, start: float) -> ApproximateBound:
+def _exact(problem: Problem, tight: TightBound, start: float) -> Bound:
     """The bound for the target alone."""
     proof = None
     if tight.direction is not None:
         proof = certify(problem.victim, problem.target, problem.space, tight.direction, problem.data)
     value = 0.0 if proof is None else proof.value
     seconds = perf_counter() - start
-    return ApproximateBound(
-        value, "ball", 0.0, "tight", proof if value > 0.0 else None, {"tight": tight.value}, seconds
+    return Bound(
+        value,
+        NearTarget(problem.target, "ball", 0.0),
+        proof if value > 0.0 else None,
+        "tight",
+        candidates={"tight": tight.value},
+        seconds=seconds,
     )

@@ -23,7 +23,8 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
 from convexpoison.bounds.uncertainty_set import Neighbourhood, second_derivative
 from convexpoison.geometry.support_function import Price
-from convexpoison.learners.subdifferential import BOUNDARY, Direction, Stationarity
+from convexpoison.learners.dual_vector import BOUNDARY, DualVector
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
@@ -45,7 +46,7 @@ class RobustProgram(TightProgram):
     hood: Neighbourhood
 
     @cached_property
-    def subdifferential(self) -> Stationarity:
+    def subdifferential(self) -> Subdifferential:
         """That of the clean objective, with every row in the boundary whose margin may be 1 in the neighbourhood."""
         low, high = self.row_slopes
         clean = self.problem.subdifferential
@@ -65,7 +66,7 @@ class RobustProgram(TightProgram):
             return loss.derivative(low), loss.derivative(high)
         return np.where(low <= 1.0, -1.0, 0.0), np.where(high >= 1.0, 0.0, -1.0)
 
-    def program(self, slices: list[Slice], moves: tuple[Direction, ...] = ()) -> LinearProgram:
+    def program(self, slices: list[Slice], moves: tuple[DualVector, ...] = ()) -> LinearProgram:
         """As in the base class; further columns mix the moves, in rho J Delta (shares of 1) and kappa J Delta (of the mass)."""
         program = super().program(slices)
         if not moves:
@@ -87,14 +88,14 @@ class RobustProgram(TightProgram):
             row_upper=np.append(program.row_upper, [1.0, 0.0]),
         )
 
-    def prove(self, v: Direction) -> tuple[float, Direction, Direction | None, Price]:
+    def prove(self, v: DualVector) -> tuple[float, DualVector, DualVector | None, Price]:
         """What a direction proves, the direction next to it that does, its worst move, and its dearest point."""
         victim, data = self.victim, self.data
         rho = victim.rho(data.n_rows)
         sway = self.hood.sway(v) if self.regularised else None
         v, swing = (v, 0.0) if sway is None else (sway.v, sway.value)
         price = self.hood.dearest(v)
-        pull = data.sample_weight * victim.loss.slope(data.y) * (np.asarray(data.X @ v.w).ravel() + v.b)
+        pull = data.sample_weight * victim.loss.slope(data.y) * (data.rows.dot(v.w) + v.b)
         low, high = self.row_slopes
         used = pull != 0.0  # a slope may be infinite
         pull, low, high = pull[used], low[used], high[used]
@@ -138,7 +139,7 @@ class RobustProgram(TightProgram):
         return int(not self.victim.loss.smooth and self.victim.kappa > 0.0)
 
 
-def _enlarged(problem: Problem, boundary: np.ndarray) -> Stationarity:
+def _enlarged(problem: Problem, boundary: np.ndarray) -> Subdifferential:
     """G with these rows as boundary."""
     victim, data, loss = problem.victim, problem.data, problem.victim.loss
     slope = data.sample_weight * loss.slope(data.y)
@@ -146,23 +147,22 @@ def _enlarged(problem: Problem, boundary: np.ndarray) -> Stationarity:
     weight = np.where(boundary, 0.0, slope * loss.derivative(argument))
     gradient_w, gradient_b = victim.penalty_gradient(problem.target)
     rho, constant = victim.rho(data.n_rows), float(victim.intercept != "none")
-    g = Direction(
-        np.asarray(data.X.T @ weight).ravel() + rho * gradient_w, constant * float(weight.sum() + rho * gradient_b)
+    g = DualVector(
+        data.rows.transposed_dot(weight) + rho * gradient_w, constant * float(weight.sum() + rho * gradient_b)
     )
-    rows = data.X[np.flatnonzero(boundary)]
-    dense = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
-    return Stationarity(g, -slope[boundary][:, None] * dense, -constant * slope[boundary])
+    dense = data.rows.take(np.flatnonzero(boundary))
+    return Subdifferential(g, -slope[boundary][:, None] * dense, -constant * slope[boundary])
 
 
 def search(
     problem: RobustProgram, tight: TightBound, known: float, start: float, time_limit_s: float | None
-) -> tuple[float, Direction | None]:
+) -> tuple[float, DualVector | None]:
     """Directions of the robust program, with a new move (and slice) each round, until proof and program agree."""
     coef, smooth = problem.target.coef, problem.victim.loss.smooth
     slices = [Slice(float(y)) for y in problem.space.labels]
     if smooth:
         slices = [Slice(m.label, float(coef @ m.point)) for m in tight.attack if m.point is not None]
-    moves: tuple[Direction, ...] = ()
+    moves: tuple[DualVector, ...] = ()
     best, v_best, idle = 0.0, None, 0
     # No neighbourhood costs more than the target itself.
     nothing_to_gain = known >= (1.0 - _PROGRESS * smooth - _CLOSED) * tight.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.bounds.theorem2 import certified_bound, theorem_2_bound
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
@@ -26,7 +26,7 @@ def tight_target_bound(problem: Problem, time_limit_s: float | None = None) -> B
 def certify_tight(problem: Problem, found: TightBound) -> Bound:
     """Return the certified bound that the dual vector of a tight bound proves."""
     if found.direction is None:
-        return Bound(0.0, problem.target, None, found.mass, "tight", "highs")
+        return Bound(0.0, TheTarget(problem.target), None, "tight", found.mass, "highs")
     return certified_bound(problem, found.direction, found.mass, "tight", "highs")
 
 

@@ -19,11 +19,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.certificates.clean_gradient import has_proofs
 from convexpoison.certificates.target import certify
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.query import Question
 from convexpoison.loss_difference.solve import answer
@@ -57,9 +57,9 @@ def theorem_2_bound(problem: Problem, models: Iterable[LinearModel], *, solver: 
 
     For a loss without proofs the bound is z itself, and not certified.
     """
-    best = Bound(0.0, problem.target, None, math.inf, "theorem_2", solver)
+    best = Bound(0.0, TheTarget(problem.target), None, "theorem_2", solver=solver)
     for theta in models:
-        v = Direction(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
+        v = DualVector(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
         if has_proofs(problem.victim.loss):
             found = certified_bound(problem, v, math.inf, "theorem_2", solver)
         else:
@@ -68,11 +68,11 @@ def theorem_2_bound(problem: Problem, models: Iterable[LinearModel], *, solver: 
     return best
 
 
-def certified_bound(problem: Problem, direction: Direction, mass: float, method: str, solver: str) -> Bound:
+def certified_bound(problem: Problem, direction: DualVector, mass: float, method: str, solver: str) -> Bound:
     """Return the bound that a dual vector proves, with its certificate."""
     certificate = certify(problem.victim, problem.target, problem.space, direction, problem.data)
     proof = certificate if certificate.value > 0.0 else None
-    return Bound(certificate.value, problem.target, proof, mass, method, solver)
+    return Bound(certificate.value, TheTarget(problem.target), proof, method, mass, solver)
 
 
 def quotient(

@@ -25,7 +25,7 @@ from convexpoison.bounds.tight_program import Slice, TightBound, TightProgram
 from convexpoison.bounds.tight_solvers import least_mass, separation
 from convexpoison.errors import SolverError
 from convexpoison.geometry.support_function import Price, score_range
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import Solution
 
@@ -106,7 +106,7 @@ def improve(problem: Problem, *, solver: str = "auto", time_limit_s: float | Non
 
 def _ask(
     problem: TightProgram, slices: list[Slice], solver: str, time_limit_s: float | None
-) -> tuple[Solution, list[Direction]]:
+) -> tuple[Solution, list[DualVector]]:
     """The program over these slices, and the directions that its answer suggests."""
     solution = least_mass(problem, slices, solver, time_limit_s)
     if solution.optimal:

@@ -17,7 +17,7 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.bounds.tight_program import RELATIVE_GAP, Slice, TightProgram
 from convexpoison.errors import SolverError, optional_import
 from convexpoison.geometry.support_function import Price, has_point_without_loss, prices, score_range
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import LinearProgram
 from convexpoison.spaces.space import Space
@@ -54,14 +54,14 @@ class LeastMass:
         Certified lower bound on the mass.
     mass : float
         Of the fractional attack; ``inf`` if there is none.
-    direction : Direction or None
+    direction : DualVector or None
         What proves the bound.
     attack : tuple of Point
     """
 
     bound: float
     mass: float
-    direction: Direction | None = None
+    direction: DualVector | None = None
     attack: tuple[Point, ...] = ()
 
 
@@ -111,7 +111,7 @@ class _Search:
         self.problem, self.program, self.spaces = problem, TightProgram(problem), spaces
         self.ranges = {y: score_range(problem.target, space) for y, space in spaces.items()}
 
-    def prices(self, v: Direction) -> list[Price]:
+    def prices(self, v: DualVector) -> list[Price]:
         """The dearest point of each label in its own space."""
         victim, target = self.problem.victim, self.problem.target
         return [price for space in self.spaces.values() for price in prices(victim, target, space, v)]
@@ -139,7 +139,7 @@ class _Search:
 
     # ---------------------------------------------------------------- the program
 
-    def solve(self, slices: list[Slice]) -> tuple[float, tuple[Point, ...], Direction]:
+    def solve(self, slices: list[Slice]) -> tuple[float, tuple[Point, ...], DualVector]:
         """Mass, fractional attack and direction; the mass is infinite where the program has no solution."""
         program = self._scaled(slices)
         x, duals = self._conic(program, slices, elastic=False)

@@ -19,7 +19,6 @@ The bound is evaluated from the dual direction at every step and does not rest o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -38,19 +37,6 @@ _TOUCHING = 1e-8
 _FIRST_TANGENTS = 5
 _DEAR = 10.0
 """What exceeding a tangent costs, compared with staying below it."""
-
-
-def _logistic(p: float) -> tuple[float, float]:
-    margin = float(np.log1p(-p) - np.log(p))
-    return p * margin, margin - 1.0 / (1.0 - p)
-
-
-CURVES: dict[str, Callable[[float], tuple[float, float]]] = {
-    "logistic": _logistic,
-    "squared_hinge": lambda p: (p - 0.5 * p * p, 1.0 - p),
-    "squared": lambda p: (-0.5 * p * p, -p),
-}
-"""``f(p)`` and its derivative."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +89,7 @@ class Relaxation:
 
     def __init__(self, problem: Problem, kinds: list[Kind], inside: Rows | None = None) -> None:
         space, target, victim = problem.space, problem.target, problem.victim
-        self._problem, self._curve = problem, CURVES[victim.loss.name]
+        self._problem, self._curve = problem, victim.loss.perspective
         self.d, self.k = space.n_features, len(kinds)
         self.w = target.coef
         self.sign = np.array([kind.sign for kind in kinds])
@@ -119,8 +105,7 @@ class Relaxation:
         ends = np.sort([self.w * space.lower, self.w * space.upper], axis=0).sum(axis=1)
         margins = np.sort(self.sign[:, None] * (ends + self.shift[:, None]), axis=1)
         pulls = -np.asarray(loss.derivative(margins))
-        # 0 and 1 are no pulls of the logistic loss, and f has no tangent there.
-        least, most = (0.0, np.inf) if loss.name != "logistic" else (1e-12, 1.0 - 1e-12)
+        least, most = loss.perspective_range
         return np.clip(pulls[:, 1], least, most), np.clip(pulls[:, 0], least, most)
 
     def _rows(self) -> tuple[sp.csr_matrix, FloatArray, FloatArray]:

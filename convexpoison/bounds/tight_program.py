@@ -19,8 +19,9 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.clean_gradient import need_proofs
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import Price, has_point_without_loss
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction, Stationarity
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.solvers.linear_program import LinearProgram, homogeneous_rows
@@ -85,7 +86,7 @@ class TightProgram:
         return self.problem.space
 
     @property
-    def subdifferential(self) -> Stationarity:
+    def subdifferential(self) -> Subdifferential:
         """The subdifferential of the clean objective at the target."""
         return self.problem.subdifferential
 
@@ -94,27 +95,27 @@ class TightProgram:
         """Whether points of the fractional attack need not lie in the space."""
         return bool({"integer", "constraints"} & self.space.parts)
 
-    def ratio(self, v: Direction) -> tuple[float, Price]:
+    def ratio(self, v: DualVector) -> tuple[float, Price]:
         """The bound that a direction proves (inf: no mass reproduces the target), and its dearest point."""
         found = self.prices(v)
         price = max(found, key=lambda price: price.value)
         upper = max(price.upper for price in found)
         return self.quotient(v, upper), replace(price, upper=upper)
 
-    def prices(self, v: Direction) -> list[Price]:
+    def prices(self, v: DualVector) -> list[Price]:
         """The dearest point of each label (:meth:`convexpoison.threats.Threat.support`)."""
         return self.problem.threat.support(self.problem, self._within(v))
 
-    def quotient(self, v: Direction, upper: float) -> float:
+    def quotient(self, v: DualVector, upper: float) -> float:
         """The bound that a direction proves with an upper bound on its price; inf if no mass reproduces the target."""
-        resistance = self.subdifferential.resistance_bound(self._within(v))
+        resistance = self.subdifferential.dual_objective_bound(self._within(v))
         if not resistance > 0.0:
             return 0.0
         return resistance / upper if upper > 0.0 else np.inf
 
-    def _within(self, v: Direction) -> Direction:
+    def _within(self, v: DualVector) -> DualVector:
         """The part of a direction that counts: without an intercept the victim has no other."""
-        return v if self.victim.intercept != "none" else Direction(v.w, 0.0)
+        return v if self.victim.intercept != "none" else DualVector(v.w, 0.0)
 
     # ---------------------------------------------------------------- the linear program
 
@@ -207,10 +208,10 @@ class TightProgram:
             out.append(Mass(0.0, None, float(x[len(slices) * (d + 1)])))
         return tuple(out)
 
-    def direction(self, duals: FloatArray) -> Direction:
+    def direction(self, duals: FloatArray) -> DualVector:
         """The direction that the balance rows' shadow prices point in."""
         d = self.space.n_features
-        return Direction(duals[:d].copy(), float(duals[d]) if self.victim.intercept != "none" else 0.0)
+        return DualVector(duals[:d].copy(), float(duals[d]) if self.victim.intercept != "none" else 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +225,7 @@ class TightBound:
         target.
     mass : float
         Mass of the fractional attack found (``inf`` if none): the bound cannot be better than this.
-    direction : Direction or None
+    direction : DualVector or None
         What proves the bound; None for the trivial bound 0.
     attack : tuple of Mass
     rounds : int
@@ -234,7 +235,7 @@ class TightBound:
 
     value: float
     mass: float
-    direction: Direction | None
+    direction: DualVector | None
     attack: tuple[Mass, ...] = ()
     rounds: int = 0
     seconds: float = 0.0

@@ -45,7 +45,7 @@ def separation(problem: TightProgram, slices: list[Slice], solver: str, time_lim
 
     A ray that a solver brings holds with equality for some points, and rounding then decides what it proves. This program
     looks for room on both sides: the least distance from the origin of the shares t of G and m of atoms, ``t + sum m = 1``.
-    The balance rows' prices are a direction v with ``<a(z), v> <= -distance`` and ``resistance(v) >= distance`` (in units).
+    The balance rows' prices are a direction v with ``<a(z), v> <= -distance`` and ``dual_objective(v) >= distance`` (in units).
     """
     program, n, unit = problem.program(slices), problem.n_balance, problem.unit
     width, eye = program.n_columns, sp.identity(n)

@@ -19,16 +19,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.certificates.near_target_sets import Combination
 from convexpoison.geometry.support_function import Price, dearest
 from convexpoison.geometry.weak_duality import bounded_box
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 
@@ -39,19 +37,19 @@ class Sway:
 
     Attributes
     ----------
-    v : Direction
+    v : DualVector
         The direction that it is proven for: next to the one that was asked for.
     value : float
         ``inf`` where nothing is proven.
-    move : Direction or None
+    move : DualVector or None
         A Delta at which the maximum is (nearly) attained; None where there is none.
     combination : Combination or None
         What makes J v of points of the space, where that is what proves it.
     """
 
-    v: Direction
+    v: DualVector
     value: float
-    move: Direction | None
+    move: DualVector | None
     combination: Combination | None = None
 
 
@@ -80,10 +78,10 @@ class Neighbourhood(ABC):
         """By how much a point of this label and margin may fall: only where directions are proposed."""
 
     @abstractmethod
-    def sway(self, v: Direction) -> Sway:
+    def sway(self, v: DualVector) -> Sway:
         """How far the regulariser's gradient may move along v."""
 
-    def dearest(self, v: Direction) -> Price:
+    def dearest(self, v: DualVector) -> Price:
         """A bound (``upper``) on ``phi'(argument') slope <x~, v>`` over the space and N, and a point where it is large.
 
         At a margin lowered by the shift the loss is as steep as it can be in N: the worst where ``slope <x~, v>`` is
@@ -91,7 +89,7 @@ class Neighbourhood(ABC):
         """
         return self._dearest(v, {sign: self.shift(sign) for sign in (-1, 1)})
 
-    def _dearest(self, v: Direction, shift: dict[int, float]) -> Price:
+    def _dearest(self, v: DualVector, shift: dict[int, float]) -> Price:
         victim, target, space = replace(self.problem.victim, C=1.0, C_R=None), self.problem.target, self.problem.space
         signs = space.labels if victim.loss.classification else (-1, 1)
         moved = {sign: replace(target, intercept=target.intercept - sign * shift[sign]) for sign in signs}
@@ -116,7 +114,7 @@ class Ball(Neighbourhood):
         return self.radius
 
     def score_moves(self) -> tuple[FloatArray, FloatArray]:
-        moves = self.radius * lengths(self.problem.data.X, self._constant)
+        moves = self.radius * np.sqrt(self.problem.data.rows.squared_norms() + self._constant**2)
         return moves, moves
 
     def shift(self, label: int) -> float:
@@ -125,13 +123,13 @@ class Ball(Neighbourhood):
     def steepening(self, label: int, margin: float) -> float:
         return self.shift(label)
 
-    def sway(self, v: Direction) -> Sway:
+    def sway(self, v: DualVector) -> Sway:
         stretched = second_derivative(self.problem, v)
         length = float(np.hypot(np.linalg.norm(stretched.w), stretched.b))
         if length == 0.0:
             return Sway(v, 0.0, None)
         scale = self.radius / length
-        return Sway(v, self.radius * length, Direction(scale * stretched.w, scale * stretched.b))
+        return Sway(v, self.radius * length, DualVector(scale * stretched.w, scale * stretched.b))
 
     @property
     def _constant(self) -> float:
@@ -142,15 +140,9 @@ def _upper(price: Price) -> float:
     return price.upper
 
 
-def second_derivative(problem: Problem, v: Direction) -> Direction:
+def second_derivative(problem: Problem, v: DualVector) -> DualVector:
     """``J v``."""
-    return Direction(v.w, problem.victim.intercept_weight * v.b)
-
-
-def lengths(X: Any, constant: float) -> FloatArray:
-    """``|(x, constant)|`` of every row."""
-    squares = X.multiply(X).sum(axis=1) if sp.issparse(X) else (X * X).sum(axis=1)
-    return np.asarray(np.sqrt(np.asarray(squares).ravel() + constant**2))
+    return DualVector(v.w, problem.victim.intercept_weight * v.b)
 
 
 def longest(space: Space, constant: float) -> float:

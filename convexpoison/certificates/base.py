@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Self
@@ -21,31 +22,47 @@ from convexpoison.certificates.file_format import (
     kind_and_words,
     shared_fields,
 )
-from convexpoison.certificates.verification import Verdict
+from convexpoison.certificates.verification import Verification
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
+from convexpoison.threats import AddRows
 
 LEFT_OUT = "the user's own constraints are left out of the proof; it holds without them, and so with them"
 
+_HOMES = {"certificate": "target", "neighbourhood certificate": "near_target", "goal certificate": "goal"}
+"""The modules of the library's own kinds; a kind of one's own is registered when its class is made."""
 
-class Claim(ABC):
+
+class Certificate(ABC):
     """No attack in ``space`` makes ``victim`` do something with fewer than ``value`` added points, and why."""
 
     kind: ClassVar[str]
     """What its files say they are."""
+    kinds: ClassVar[dict[str, type[Certificate]]] = {}
+    """The kinds of certificate that are loaded, by the word in their files."""
     victim: Victim
     space: Space
     value: float
     note: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in vars(cls):
+            Certificate.kinds[cls.kind] = cls
+
+    @property
+    def threat(self) -> AddRows:
+        """What the attacker may do."""
+        return AddRows(self.space)
 
     @property
     def n_points(self) -> float:
         """The least whole number of points that the claim allows; ``inf`` where no number is enough."""
         return whole_points(self.value)
 
-    def verify(self, data: Any, sample_weight: ArrayLike | None = None) -> Verdict:
+    def verify(self, data: Any, sample_weight: ArrayLike | None = None) -> Verification:
         """Prove the bound again, from the data, in interval arithmetic and without a solver.
 
         Parameters
@@ -56,7 +73,7 @@ class Claim(ABC):
 
         Returns
         -------
-        Verdict
+        Verification
 
         Raises
         ------
@@ -65,7 +82,7 @@ class Claim(ABC):
         """
         start = perf_counter()
         value = self._proven(self._rows(data, sample_weight))
-        return Verdict.of(value, self.value, self._purpose, perf_counter() - start)
+        return Verification.of(value, self.value, self._purpose, perf_counter() - start)
 
     def to_arrays(self) -> Arrays:
         """Everything but ``space.constraints`` as named arrays, without objects."""
@@ -82,9 +99,12 @@ class Claim(ABC):
             If something is missing or of the wrong kind.
         """
         kind, words = kind_and_words(arrays)
-        if kind != cls.kind:
+        if kind in _HOMES:
+            import_module(f"convexpoison.certificates.{_HOMES[kind]}")
+        found = cls.kinds.get(kind)
+        if found is None or not issubclass(found, cls):
             raise ValueError(f"it says kind {kind!r}")
-        return cls(**shared_fields(arrays, words), **cls._fields(arrays, words))
+        return found(**shared_fields(arrays, words), **found._fields(arrays, words))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but ``space.constraints`` to an npz file, without pickle; all of it or nothing."""
@@ -92,7 +112,8 @@ class Claim(ABC):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what :meth:`save` wrote; what it claims is not believed until :meth:`verify` has proven it.
+        """Read what :meth:`save` wrote, of any kind where it is called on the base class; nothing of it is believed until
+        :meth:`verify` has proven it.
 
         Raises
         ------
@@ -103,7 +124,8 @@ class Claim(ABC):
             return cls.from_arrays(read_npz(path))
         except UNREADABLE as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{path} is not a {cls.kind} that this version reads ({why})") from error
+            kind = getattr(cls, "kind", "certificate")
+            raise ValueError(f"{path} is not a {kind} that this version reads ({why})") from error
 
     @property
     def statement(self) -> str:

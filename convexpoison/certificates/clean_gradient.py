@@ -6,54 +6,28 @@ See :mod:`convexpoison.learners.subdifferential` for G; the other half of the ra
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
 
 import numpy as np
-from scipy.special import wrightomega
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.penalty_enclosures import penalty_slope, regularisation
-from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
-from convexpoison.numerics.intervals import Interval, exp, log, product, sigmoid
+from convexpoison.numerics.intervals import Interval, product
 
-
-class Weight(NamedTuple):
-    """``q(V) = |phi'(V)|`` on the range of arguments where it is not 0, and log-concave there."""
-
-    low: float
-    high: float
-    value: Callable[[Interval], Interval]
-    rate: Callable[[Interval], Interval]
-    """``-(log q)'``."""
-    summit: Callable[[float, float], float]
-    """The stationary point of ``q(V) (A + B V)`` for ``B != 0``, roughly; any number will do."""
-
-
-def _flat(V: Interval) -> Interval:
-    return 1.0 + 0.0 * V
-
-
-WEIGHTS: dict[str, Weight] = {
-    "hinge": Weight(-np.inf, 1.0, _flat, lambda V: 0.0 * V, lambda A, B: 1.0),
-    "squared_hinge": Weight(
-        -np.inf, 1.0, lambda V: 2.0 * (1.0 - V), lambda V: 1.0 / (1.0 - V), lambda A, B: 0.5 - 0.5 * A / B
-    ),
-    # The derivative's zero, (A / B + V) sigmoid(V) = 1, is (V - c) exp(V - c) = exp(-c) with c = 1 - A / B.
-    "logistic": Weight(
-        -np.inf, np.inf, lambda V: sigmoid(-V), sigmoid, lambda A, B: 1.0 - A / B + float(wrightomega(A / B - 1.0))
-    ),
-    "squared": Weight(0.0, np.inf, lambda V: 2.0 * V, lambda V: -(1.0 / V), lambda A, B: -0.5 * A / B),
-}
+MARGIN = 1e-10
+"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
+_PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
+"""The formulas of a loss that certificates rest on."""
 
 
 def has_proofs(loss: Loss) -> bool:
     """Whether the formulas that certificates need are written down for this loss."""
-    return loss.name in WEIGHTS
+    return not loss.missing(*_PROOFS)
 
 
 def need_proofs(loss: Loss, purpose: str) -> None:
@@ -63,14 +37,15 @@ def need_proofs(loss: Loss, purpose: str) -> None:
     ------
     ValueError
     """
-    if not has_proofs(loss):
+    try:
+        loss.need(purpose, *_PROOFS)
+    except ValueError as error:
         raise ValueError(
-            f"{purpose} needs formulas for the loss {loss.name!r} that are written down for {', '.join(WEIGHTS)} only; "
-            "method='follow_the_leader' of attack and method='theorem_2' of lower_bound do without them"
-        )
+            f"{error}; method='follow_the_leader' of attack and method='theorem_2' of lower_bound do without"
+        ) from None
 
 
-def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direction) -> Interval:
+def dual_objective(victim: Victim, data: TrainingData, target: LinearModel, v: DualVector) -> Interval:
     """``min over g in G of -<g, v>``.
 
     A hinge row whose margin may be 1 counts with whichever share in [0, 1] of its gradient is worst for the bound. So do
@@ -81,57 +56,30 @@ def resistance(victim: Victim, data: TrainingData, target: LinearModel, v: Direc
     scores, size = product(data.X, target.coef)
     scores = scores + target.intercept
     along = product(data.X, v.w)[0] + v.b
-    if not loss.classification:
-        terms = 2.0 * (scores - data.y) * along
-        worst = np.zeros(data.n_samples, dtype=bool)
-    else:
-        margins, along = scores * data.y, along * data.y
-        worst = _may_be_at_kink(loss, margins, size + abs(target.intercept))
-        terms = -_weight_anywhere(loss, margins) * along
+    argument = scores - data.y
+    if loss.classification:
+        argument, along = scores * data.y, along * data.y
+    worst = _may_be_at_kink(loss, argument, size + abs(target.intercept))
+    terms = loss.derivative_enclosure(argument) * along
     fixed = (terms * data.sample_weight).where(~worst, 0.0).sum()
     shared = (-along * data.sample_weight).where(worst, 0.0).at_least(0.0).sum()
     rho = regularisation(victim, data.sample_weight)
     return -(fixed + rho * penalty_slope(victim, target, v)) - shared
 
 
-def loss_value(loss: Loss, margins: Interval) -> Interval:
-    """``phi(u)`` of a loss that falls with the margin."""
-    if loss.name == "logistic":
-        low, high = (_softplus(-Interval.of(end)) for end in (margins.upper, margins.lower))
-        return Interval(np.maximum(low.lower, 0.0), high.upper)
-    short = (1.0 - margins).at_least(0.0)
-    return short * short if loss.name == "squared_hinge" else short
-
-
-def support_height(loss: Loss, slopes: FloatArray) -> Interval:
-    """``min over u of phi(u) + slope * u``, see :func:`convexpoison.learners.losses.support_line.support`."""
-    s = Interval.of(slopes)
-    if loss.name == "hinge":
-        return s
-    if loss.name == "squared_hinge":
-        return s - 0.25 * (s * s)
-    rest = 1.0 - s
-    return -(s * log(s)).where(slopes > 0.0, 0.0) - (rest * log(rest)).where(slopes < 1.0, 0.0)
-
-
-def _softplus(x: Interval) -> Interval:
-    """``log(1 + exp(x))`` of numbers (intervals without width)."""
-    return x.at_least(0.0) + log(1.0 + exp(Interval.of(-np.abs(x.lower))))
-
-
 def _may_be_at_kink(loss: Loss, margins: Interval, size: FloatArray) -> np.ndarray:
     if loss.smooth:
         return np.zeros(margins.lower.shape, dtype=bool)
-    near = BOUNDARY * (1.0 + np.abs(margins.upper) + size)
-    return (margins.lower <= 1.0 + near) & (margins.upper >= 1.0 - near)
+    kink, near = loss.active_range[1], BOUNDARY * (1.0 + np.abs(margins.upper) + size)
+    return (margins.lower <= kink + near) & (margins.upper >= kink - near)
 
 
-def _weight_anywhere(loss: Loss, margins: Interval) -> Interval:
-    """q, which is 0 beyond its range; at the hinge's kink the value of the active side."""
-    weight = WEIGHTS[loss.name]
-    if weight.high == np.inf:
-        return weight.value(margins)
-    inside = Interval(np.minimum(margins.lower, weight.high), np.minimum(margins.upper, weight.high))
-    if not loss.smooth:
-        return weight.value(inside).where(margins.lower <= weight.high, 0.0)
-    return weight.value(inside).at_least(0.0)
+def normalized(v: DualVector) -> DualVector:
+    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
+    shift = scale_of(v)
+    return DualVector(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
+
+
+def scale_of(v: DualVector) -> int:
+    """The exponent of that power of two."""
+    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]

@@ -27,13 +27,7 @@ def header(kind: str, victim: Victim, space: Space, value: float, note: str, wor
     meta = {
         "kind": kind,
         "format": _FORMAT,
-        "victim": {
-            "loss": victim.loss.name,
-            "C": victim.C,
-            "C_R": victim.C_R,
-            "intercept": victim.intercept,
-            "intercept_scaling": victim.intercept_scaling,
-        },
+        "victim": victim.to_dict(),
         "value": value if math.isfinite(value) else None,
         "one_hot": [[list(group.columns), group.at_most_one, group.relaxed] for group in space.one_hot],
         "labels": list(space.labels),
@@ -65,9 +59,10 @@ def kind_and_words(arrays: Arrays) -> tuple[str, dict[str, Any]]:
 
 def shared_fields(arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
     """Victim, space, value and note, every part checked as if a user had typed it."""
-    victim = dict(words["victim"])
+    if words.get("threat", "add") != "add":
+        raise ValueError(f"its threat is {words['threat']!r}")
     return {
-        "victim": Victim(victim.pop("loss"), **victim),
+        "victim": Victim.from_dict(words["victim"]),
         "space": _space(arrays, words),
         "value": math.inf if words["value"] is None else float(words["value"]),
         "note": str(words["note"]),

@@ -16,8 +16,7 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.base import LEFT_OUT, Claim, vector
-from convexpoison.certificates.clean_gradient import need_proofs
+from convexpoison.certificates.base import LEFT_OUT, Certificate, vector
 from convexpoison.certificates.file_format import classes_of
 from convexpoison.certificates.goal_check import Proof
 from convexpoison.certificates.goal_dual_function import Barrier, Ground
@@ -53,7 +52,7 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class GoalCertificate(Claim):
+class GoalCertificate(Certificate):
     """With fewer than ``value`` points in ``space`` no optimum of ``victim`` reaches the goal.
 
     Attributes
@@ -93,13 +92,13 @@ class GoalCertificate(Claim):
         self._check_value()
         if not self.victim.loss.classification:
             raise ValueError("goals are about predicted classes; this victim is a regression")
-        need_proofs(self.victim.loss, "a certificate for a goal")
+        self.victim.loss.need("a certificate for a goal", "value_enclosure", "support_line", "lipschitz")
         k, p = self.labels.size, self.space.n_features + (self.victim.intercept != "none")
         if self.rows.shape != (k, self.space.n_features) or not np.isin(self.labels, (-1.0, 1.0)).all():
             raise ValueError(
                 f"a goal of shape {self.rows.shape} with {k} labels does not fit the space, or one is not -1 or +1"
             )
-        steepest = np.inf if self.victim.loss.name == "squared_hinge" else 1.0
+        steepest = self.victim.loss.lipschitz(np.inf)
         for s in self.sections:
             if (
                 s.reference.shape != (p,)

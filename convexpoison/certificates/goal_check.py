@@ -15,7 +15,6 @@ from functools import cached_property
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import loss_value, support_height
 from convexpoison.certificates.goal_dual_function import Barrier, Case
 from convexpoison.learners.penalty_enclosures import regularisation
 from convexpoison.numerics.interval_matrix import Matrix
@@ -40,9 +39,17 @@ class Proof:
     rows: Matrix
 
     def excess(self, m: float) -> Interval:
-        """An enclosure of a number that, if positive, says that no m points reach the goal."""
+        """Enclose the dual bound for m points; if positive, m points cannot reach the goal.
+
+        Every alternative has to be excluded: no excess at all, and all m points of one label, for each label of the space. They
+        are listed here; the search only proposes a line and a multiplier for each.
+        """
+        proposed = {case.label if case.excess else None: (case, t) for case, t in self.barrier.best_cases(m)}
+        labels = [float(y) for y in self.barrier.ground.space.labels]
         with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
-            values = [self._value(m, case, t) for case, t in self.barrier.best_cases(m)]
+            values = [
+                self._value(m, label, *proposed[label]) if label in proposed else _NOTHING for label in (None, *labels)
+            ]
         return min(values, key=lambda value: float(value.lower))
 
     # ---------------------------------------------------------------- the clean rows
@@ -54,12 +61,12 @@ class Proof:
         loss, weight = barrier.ground.victim.loss, data.sample_weight
         w, b = self._reference
         margins = (self.rows.dot(w) + b) * data.y
-        K = (support_height(loss, barrier.slopes) * weight).sum()
+        K = (loss.support_line(Interval.of(barrier.slopes)) * weight).sum()
         pull = Interval.of(weight) * barrier.slopes * data.y
         G = -self.rows.transposed_dot(pull)
         if self._has_intercept:
             G = _append(G, -pull.sum())
-        return K - (loss_value(loss, margins) * weight).sum(), G
+        return K - (loss.value_enclosure(margins) * weight).sum(), G
 
     @cached_property
     def _reference(self) -> tuple[FloatArray, float]:
@@ -85,14 +92,15 @@ class Proof:
 
     # ---------------------------------------------------------------- one case
 
-    def _value(self, m: float, case: Case, t: float) -> Interval:
+    def _value(self, m: float, label: float | None, case: Case, t: float) -> Interval:
+        sign, slopes = (0.0, (0.0, 0.0)) if label is None else (label, (case.p, case.q))
         victim, data = self.barrier.ground.victim, self.barrier.ground.data
         K, G = self._plane
         theta, (low, high) = self.barrier.theta, self.barrier.ground.box
-        p, q = (Interval.of(m) * case.label * share for share in (case.p, case.q))
+        p, q = (Interval.of(m) * sign * share for share in slopes)
         free = victim.intercept == "free"
         factors = self._factors((q - _part(G, -1)) if free else None, t)
-        a = self._height(case)
+        a = Interval.of(0.0) if label is None else self._height(label, case.p, case.q)
         if factors is None or a is None:
             return _NOTHING
         plus, minus = self._goal_pulls
@@ -125,21 +133,17 @@ class Proof:
             return (zero, second) if second.lower >= 0.0 else None
         return (zero, zero) if need.lower == need.upper == 0.0 else None
 
-    def _height(self, case: Case) -> Interval | None:
+    def _height(self, label: float, p: float, q: float) -> Interval | None:
         """The least a for which ``phi(u) - phi(u') <= a - p u + q u'``, u a margin of the reference in the space."""
         loss = self.barrier.ground.victim.loss
-        if not case.excess:
-            return Interval.of(0.0)
-        if loss.name == "hinge":
-            return 1.0 - Interval.of(case.q) if case.p == 1.0 and 0.0 <= case.q <= 1.0 else None
-        if loss.name == "logistic" and case.p == case.q == 1.0:
-            return Interval.of(0.0)
-        if case.q < 0.0 or (loss.name == "logistic" and case.q > 1.0):
+        if (known := loss.difference_height(p, q)) is not None:
+            return known
+        if not 0.0 <= q <= loss.lipschitz(np.inf):
             return None
         # phi is convex: a line that is above it at both ends is above it in between.
-        u = self._margins(case.label)
-        above = loss_value(loss, u) + Interval.of(case.p) * u
-        return Interval.of(above.upper.max()) - support_height(loss, np.array(case.q))
+        u = self._margins(label)
+        above = loss.value_enclosure(u) + Interval.of(p) * u
+        return Interval.of(above.upper.max()) - loss.support_line(Interval.of(q))
 
     def _margins(self, label: float) -> Interval:
         """The least and the largest margin that the reference can have in the space (two numbers)."""

@@ -44,8 +44,6 @@ import numpy as np
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.weak_duality import bounded_box
-from convexpoison.learners.losses.base import Hinge, Logistic
-from convexpoison.learners.losses.support_line import support
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
@@ -146,17 +144,15 @@ class Lines:
         loss = ground.victim.loss
         low, high = ground.box
         for owner, y in enumerate(ground.space.labels, start=1):
-            if isinstance(loss, Hinge):
-                rows += [(owner, float(y), 1.0 - q, 1.0, q) for q in _SHARES]
-                continue
-            ends = np.array([ground.least(s * theta * low, s * theta * high).sum() * s for s in (y, -y)]) * y
-            values = loss.value(ends)
-            p = float((values[0] - values[1]) / (ends[1] - ends[0])) if ends[1] > ends[0] else 0.0
-            a = float(values[0] + p * ends[0])
-            slopes = _SHARES if isinstance(loss, Logistic) else 2.0 * _SHARES
-            rows += [(owner, float(y), a - h, p, q) for q, h in zip(slopes, support(loss, slopes), strict=True)]
-            if isinstance(loss, Logistic):
-                rows.append((owner, float(y), 0.0, 1.0, 1.0))
+            known = [(p, q, loss.difference_height(p, q)) for p, q in loss.difference_lines(_SHARES)]
+            if loss.smooth:
+                ends = np.array([ground.least(s * theta * low, s * theta * high).sum() * s for s in (y, -y)]) * y
+                values = loss.value(ends)
+                p = float((values[0] - values[1]) / (ends[1] - ends[0])) if ends[1] > ends[0] else 0.0
+                a = float(values[0] + p * ends[0])
+                slopes = min(loss.lipschitz(np.inf), 2.0) * _SHARES
+                rows += [(owner, float(y), a - h, p, q) for q, h in zip(slopes, loss.support_line(slopes), strict=True)]
+            rows += [(owner, float(y), float(height.upper), p, q) for p, q, height in known if height is not None]
         columns = [np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)]
         return cls(columns[0].astype(np.intp), *columns[1:])
 
@@ -201,7 +197,7 @@ class Barrier:
             G = np.append(G, -pull.sum())
         loss = g.victim.loss
         own = float(data.sample_weight @ loss.value(data.y * g.scores(self.theta)))
-        K = float(data.sample_weight @ support(loss, self.slopes))
+        K = float(data.sample_weight @ loss.support_line(self.slopes))
         return K - own - _ROUNDING * (abs(K) + own + float(np.abs(weight).sum())), G
 
     @cached_property

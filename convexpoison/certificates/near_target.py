@@ -15,7 +15,8 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
+from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
+from convexpoison.certificates.clean_gradient import MARGIN, normalized, scale_of
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
@@ -25,11 +26,10 @@ from convexpoison.certificates.near_target_sets import (
     derivative,
     settled,
 )
-from convexpoison.certificates.target import MARGIN, normalized, scale_of
 from convexpoison.data.training_data import Classes, TrainingData
+from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.penalty_enclosures import regularisation
-from convexpoison.learners.subdifferential import BOUNDARY, Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, dot, product
 from convexpoison.problem import Problem
@@ -40,7 +40,7 @@ Kind = Literal["ball", "eps_close"]
 
 
 @dataclass(frozen=True, eq=False)
-class NearCertificate(Claim):
+class NearTargetCertificate(Certificate):
     """With fewer than ``value`` points in ``space`` the victim learns no model near ``target``.
 
     Attributes
@@ -51,7 +51,7 @@ class NearCertificate(Claim):
     near : {"ball", "eps_close"}
         What near means: Euclidean distance of ``(w, b)``, or the maximum loss difference to the target over the space.
     radius : float
-    direction : Direction
+    direction : DualVector
         What proves it; with a combination only its intercept counts, and that where the victim's is free.
     combination : Combination or None
         What defines the direction; only for "eps_close".
@@ -70,7 +70,7 @@ class NearCertificate(Claim):
     space: Space
     near: Kind
     radius: float
-    direction: Direction
+    direction: DualVector
     combination: Combination | None
     value: float
     note: str = ""
@@ -218,7 +218,7 @@ class NearCertificate(Claim):
             # What v may be besides its middle only makes points dearer; P is -y times a score (regression: either sign).
             for s in (-sign,) if victim.loss.classification else (-1, 1):
                 beyond = Interval.of(centre.b) + s * Interval.of(off)
-                u = Direction(centre.w, float(beyond.upper if s > 0 else beyond.lower))
+                u = DualVector(centre.w, float(beyond.upper if s > 0 else beyond.lower))
                 dearest = price(victim, moved, space, u)
                 if share > 0.0:
                     steepest = Hull.of(space).highest(Interval.of(s * u.w)) + Interval.of(s * u.b)
@@ -266,14 +266,14 @@ class NearCertificate(Claim):
             "target": model_of(arrays, words),
             "near": words["near"],
             "radius": float(words["radius"]),
-            "direction": Direction(vector(arrays["direction_w"]), float(arrays["direction_b"])),
+            "direction": DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"])),
             "combination": made,
         }
 
 
 def certify_near(
-    problem: Problem, near: Kind, radius: float, direction: Direction, combination: Combination | None
-) -> NearCertificate:
+    problem: Problem, near: Kind, radius: float, direction: DualVector, combination: Combination | None
+) -> NearTargetCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 
     Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
@@ -283,7 +283,7 @@ def certify_near(
     if combination is not None:  # a power of two, so that the direction is of length about 1
         shift = scale_of(direction)
         combination = replace(combination, masses=np.ldexp(combination.masses, shift))
-    draft = NearCertificate(
+    draft = NearTargetCertificate(
         problem.victim, problem.target, problem.space, near, radius, normalized(direction), combination, 0.0, note
     )
     value, rounding = draft._proof(problem.data)
@@ -292,12 +292,12 @@ def certify_near(
     return replace(draft, value=value)
 
 
-def _split(v: Slope) -> tuple[Direction, FloatArray, float]:
+def _split(v: Slope) -> tuple[DualVector, FloatArray, float]:
     """A direction in the middle, and by how much the others differ from it at most."""
     w, b = 0.5 * (v.w.lower + v.w.upper), 0.5 * float(v.b.lower + v.b.upper)
     off_w, off_b = v.w - w, v.b - b
     return (
-        Direction(w, b),
+        DualVector(w, b),
         np.maximum(off_w.upper, -off_w.lower),
         float(max(off_b.upper, -off_b.lower)),
     )

@@ -19,7 +19,7 @@ from convexpoison.geometry.weak_duality import bounded_box
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.victim import Victim
-from convexpoison.numerics.intervals import Interval, dot, exp, log, product
+from convexpoison.numerics.intervals import Interval, dot, product
 from convexpoison.spaces.space import Space, dense_chunks
 
 _GRID = np.linspace(-2.0, 2.0, 17)
@@ -117,19 +117,13 @@ class CloseTo(Surroundings):
 
     def slack(self, label: int, u: Interval) -> FloatArray:
         """An upper bound on ``d_y(u)``; infinite for a label that the space has not."""
-        loss, eps = self.victim.loss, self.radius
+        loss, space = self.victim.loss, self.space
         if not loss.classification:
-            assert self.space.response is not None
-            return _lift(u - (self.space.response[1] if label > 0 else -self.space.response[0]), eps).upper
-        if label not in self.space.labels:
+            assert space.response is not None
+            u = u - (space.response[1] if label > 0 else -space.response[0])
+        elif label not in space.labels:
             return np.full_like(u.upper, np.inf)
-        if loss.name == "hinge":
-            return (eps + (u - 1.0).at_least(0.0)).upper
-        if loss.name == "squared_hinge":
-            above = (u - 1.0).at_least(0.0)
-            below = -(1.0 - u).at_least(0.0)
-            return (above + _lift(below, eps)).upper
-        return _logistic_slack(u, eps)
+        return loss.slack(u, self.radius)
 
     def score_moves(self, data: TrainingData, scores: Interval) -> tuple[FloatArray, FloatArray]:
         inside = surely_inside(self.space, data.X)
@@ -137,8 +131,8 @@ class CloseTo(Surroundings):
         return down, up
 
     def shift(self, label: int) -> float:
-        # Where margins of 1 or more have no slope, only those count that can fall to 1.
-        ceiling = 1.0 if self.victim.loss.name in ("hinge", "squared_hinge") else np.inf
+        # Only arguments count that can fall to where the loss has a slope.
+        ceiling = self.victim.loss.active_range[1]
         most = float(max((end * float(label)).upper for end in self._range))
         best = float(self.slack(label, Interval.of(most)))
         for line in self._lines[label]:
@@ -153,9 +147,8 @@ class CloseTo(Surroundings):
         return best
 
     def steepening(self) -> float:
-        if self.victim.loss.name != "logistic":
-            return 0.0
-        return float(_falls_by(Interval.of(self.radius)).upper)
+        share = self.victim.loss.steepening(self.radius)
+        return 0.0 if share is None else float(share.upper)
 
     def sway(self, combination: Combination) -> float:
         """``sum lambda_k d(u_k)``: how far any closeness lets ``<J Delta, v>`` go, v being what the combination makes."""
@@ -261,45 +254,8 @@ def _highest(space: Space, c: Interval) -> Interval:
     return Interval(low, high).sum()
 
 
-def _lift(a: Interval, eps: float) -> Interval:
-    """``a + sqrt(a^2 + eps)``, which grows with a."""
-    low, high = Interval.of(a.lower), Interval.of(a.upper)
-    ends = []
-    for end in (low, high):
-        root = (end * end + eps).sqrt()
-        # Without cancellation where a is negative; the root is positive there, and so is what is divided by.
-        small = Interval.of(eps) / (root - end)
-        direct = end + root
-        ends.append(
-            (np.where(end.lower < 0.0, small.lower, direct.lower), np.where(end.lower < 0.0, small.upper, direct.upper))
-        )
-    return Interval(np.maximum(ends[0][0], 0.0), ends[1][1])
-
-
-def _logistic_slack(u: Interval, eps: float) -> FloatArray:
-    """``log(e^eps + (e^eps - 1) e^u)``, the better of two ways to write it."""
-    top, e = Interval.of(u.upper), Interval.of(eps)
-    share = _falls_by(e)
-    # eps + log(1 + share e^u), and for large u: eps + u + log(share) + log(1 + e^-u / share), by log(1 + t) <= t.
-    near = e + log(1.0 + share * exp(top))
-    far = top + e + log(share) + exp(-top) / share
-    return np.asarray(np.fmin(near.upper, np.where(np.isnan(far.upper), np.inf, far.upper)))
-
-
-def _falls_by(eps: Interval) -> Interval:
-    """``1 - exp(-eps)``, which is between ``eps - eps^2 / 2`` and eps."""
-    direct = 1.0 - exp(-eps)
-    low = np.maximum(direct.lower, (eps - 0.5 * (eps * eps)).lower)
-    return Interval(np.maximum(low, 0.0), np.minimum(direct.upper, eps.upper))
-
-
 def derivative(loss: Loss, argument: Interval, near: FloatArray) -> Interval:
-    """An enclosure of ``phi'`` over intervals of the argument; hinge: ``near`` widens them."""
-    if loss.name == "hinge":
-        low, high = argument.lower - near <= 1.0, argument.upper + near >= 1.0
-        return Interval(np.where(low, -1.0, 0.0), np.where(high, 0.0, -1.0))
-    if loss.name == "squared":
-        return 2.0 * argument
-    if loss.name == "squared_hinge":
-        return -2.0 * (1.0 - argument).at_least(0.0)
-    return -(1.0 / (1.0 + exp(argument)))
+    """Enclose ``phi'`` over intervals of the argument, which ``near`` widens where the loss has a kink."""
+    if not loss.smooth:
+        argument = Interval(argument.lower - near, argument.upper + near)
+    return loss.derivative_enclosure(argument)

@@ -25,21 +25,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.files import Arrays
-from convexpoison.certificates.base import LEFT_OUT, Claim, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import resistance
+from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
+from convexpoison.certificates.clean_gradient import MARGIN, dual_objective, normalized
 from convexpoison.data.training_data import Classes, TrainingData
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
+from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
-from convexpoison.threats.support_bound import price
-
-MARGIN = 1e-10
-"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate(Claim):
+class TargetCertificate(Certificate):
     """No attack in ``space`` makes ``victim`` return ``target`` with fewer than ``value`` added points.
 
     Attributes
@@ -47,7 +44,7 @@ class Certificate(Claim):
     victim : Victim
     target : LinearModel
     space : Space
-    direction : Direction
+    direction : DualVector
         What proves it.
     value : float
         What is claimed; ``inf`` if no number of points reproduces the target.
@@ -62,7 +59,7 @@ class Certificate(Claim):
     victim: Victim
     target: LinearModel
     space: Space
-    direction: Direction
+    direction: DualVector
     value: float
     note: str = ""
     kind: ClassVar[str] = "certificate"
@@ -106,7 +103,7 @@ class Certificate(Claim):
 
     @classmethod
     def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
-        direction = Direction(vector(arrays["direction_w"]), float(arrays["direction_b"]))
+        direction = DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"]))
         return {"target": model_of(arrays, words), "direction": direction}
 
 
@@ -114,10 +111,10 @@ def certify(
     victim: Victim,
     target: LinearModel,
     space: Space,
-    direction: Direction,
+    direction: DualVector,
     data: Any,
     sample_weight: ArrayLike | None = None,
-) -> Certificate:
+) -> TargetCertificate:
     """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
 
     Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
@@ -129,7 +126,7 @@ def certify(
     target : LinearModel
     space : Space
         Where poison may lie.
-    direction : Direction
+    direction : DualVector
         Any will do; the dual of the linear program of the tight bound is the best. Its intercept is dropped where the
         victim has none.
     data : pair (X, y) or TrainingData
@@ -141,35 +138,24 @@ def certify(
         If these do not fit together.
     """
     if victim.intercept == "none":
-        direction = Direction(direction.w, 0.0)
-    draft = Certificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
+        direction = DualVector(direction.w, 0.0)
+    draft = TargetCertificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
     value, rounding = _proof(draft, draft._rows(data, sample_weight))
     if math.isfinite(value):
         value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
     return replace(draft, value=value)
 
 
-def _proof(certificate: Certificate, rows: TrainingData) -> tuple[float, float]:
+def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, float]:
     """The bound that is proven, and by how much rounding of the data's sums may have lowered it."""
-    victim, target, space = certificate.victim, certificate.target, certificate.space
+    problem = Problem(certificate.victim, rows, certificate.threat, certificate.target)
     v = normalized(certificate.direction)
     with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
-        pull = resistance(victim, rows, target, v)
-        if not pull.lower > 0.0:
+        deficit = dual_objective(problem.victim, rows, problem.target, v)
+        if not deficit.lower > 0.0:
             return 0.0, 0.0
-        dearest = price(victim, target, space, v)
-        if dearest <= 0.0:
-            return math.inf, 0.0
-        value = float((pull / dearest).lower)
-    return (value, float(pull.upper - pull.lower) / dearest) if value > 0.0 else (0.0, 0.0)
-
-
-def normalized(v: Direction) -> Direction:
-    """The same direction at a length of about 1, by a power of two; what underflows makes it another one, also valid."""
-    shift = scale_of(v)
-    return Direction(np.ldexp(v.w, shift), math.ldexp(v.b, shift))
-
-
-def scale_of(v: Direction) -> int:
-    """The exponent of that power of two."""
-    return -math.frexp(max(float(np.abs(v.w).max()), abs(v.b)))[1]
+        n_edits = problem.threat.fewest(problem, v, deficit)
+    value = float(n_edits.lower)
+    if not value > 0.0:
+        return 0.0, 0.0
+    return value, float(n_edits.upper - n_edits.lower) if math.isfinite(value) else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """What a check found.
 
     Attributes
@@ -29,7 +29,7 @@ class Verdict:
     reason: str
 
     @classmethod
-    def of(cls, value: float, claimed: float, purpose: str, seconds: float) -> Verdict:
+    def of(cls, value: float, claimed: float, purpose: str, seconds: float) -> Verification:
         """From what is proven and what is claimed; ``purpose`` says what the points are for ("to ...")."""
         holds = bool(value >= claimed)
         if not holds:

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from convexpoison.api import TOWARDS_A_MODEL
 from convexpoison.api import attack as attack_function
-from convexpoison.attacks.base import METHODS
+from convexpoison.attacks.base import METHODS, RENAMED, find_method
 from convexpoison.cli.input import Task, load_task
 from convexpoison.cli.options import (
     INTERRUPTED,
@@ -26,7 +25,7 @@ from convexpoison.cli.output import attack_facts, print_json, report, signed, wr
 from convexpoison.cli.rows import read_rows
 from convexpoison.cli.settings import read_settings, settings_option
 
-_METHODS = (*TOWARDS_A_MODEL, *METHODS)
+_METHODS = (*METHODS, *RENAMED)
 
 
 @click.command()
@@ -43,7 +42,7 @@ _METHODS = (*TOWARDS_A_MODEL, *METHODS)
 @run_options
 @click.option(
     "--method", type=click.Choice(_METHODS),
-    help="[default: follow_the_leader; for a goal least_mass] For a target: follow_the_leader, optimal (the fewest points "
+    help="[default: follow_the_leader; for a goal fewest_points] For a target: follow_the_leader, optimal (the fewest points "
     "that reproduce the target itself), nearest, kkt. The others are for goals.",
 )  # fmt: skip
 @settings_option("--option", "A parameter of the method (see its function in convexpoison.attacks); repeatable.")
@@ -110,12 +109,11 @@ def attack(
 
 def method_settings(method: str, options: tuple[str, ...], without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read ``--option``, checked against the method's function; parameters shared by all methods have their own options."""
-    if method in METHODS:
-        shared = tuple(signature(attack_function).parameters)
-        return read_settings(options, METHODS[method].load(), f"method {method}", without=(*shared, *without))
-    if options:
+    shared = tuple(signature(attack_function).parameters)
+    found = find_method(method, True)[1]
+    if options and not found.options:
         raise click.UsageError(f"--option {options[0]}: method {method} has no options")
-    return {}
+    return read_settings(options, found.load(), f"method {method}", without=(*shared, *without))
 
 
 def tell(result: Any, task: Task, out: Path | None, plot: Path | None, as_json: bool) -> None:

@@ -63,6 +63,6 @@ def _report(found: Any, task: Task) -> None:
         return
     proof = "certified" if found.certified else "not certified"
     by = ", ".join([f"value {found.value:.2f}", proof]) + f"; {found.method}"
-    by += f", {found.solver}" if hasattr(found, "solver") else ""
+    by += f", {found.solver}" if found.solver is not None else ""
     purpose = "reproduce this target" if task.aim == "target" else "reach this goal"
     click.echo(f"at least {found.n_points:,.0f} added points are needed to {purpose} ({by})")

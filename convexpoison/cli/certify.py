@@ -36,8 +36,9 @@ smoothing_options = together(
         "--decide", is_flag=True,
         help="Draw only until it is decided which of --radii an image attains; its radius is the largest of these.",
     ),
-    click.option("--batch-size", type=int, help="Maximum number of noisy images per batch [default: 100 on a CPU,
-    4096 on CUDA]."),
+    click.option(
+        "--batch-size", type=int, help="Maximum number of noisy images per batch [default: 100 on a CPU, 4096 on CUDA]."
+    ),
     click.option(
         "--data-dependent", is_flag=True,
         help="Choose a sigma for each image and store the predictions (Alfarra et al., 2022): the guarantee is "

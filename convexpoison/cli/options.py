@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from convexpoison.errors import optional_import
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses.registry import LOSSES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

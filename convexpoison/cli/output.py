@@ -12,8 +12,8 @@ import click
 from convexpoison.cli.input import Task
 
 if TYPE_CHECKING:
-    from convexpoison.certificates.base import Claim
-    from convexpoison.certificates.verification import Verdict
+    from convexpoison.certificates.base import Certificate
+    from convexpoison.certificates.verification import Verification
     from convexpoison.results.attack_result import AttackResult
 
 Signed = TypeVar("Signed", bound=Any)
@@ -74,7 +74,7 @@ def attack_facts(result: AttackResult, task: Task, out: Path | None, plot: Path 
     return {task.aim: task.facts, **result.to_dict(), **written}
 
 
-def report_verdict(certificate: Claim, verdict: Verdict) -> None:
+def report_verdict(certificate: Certificate, verdict: Verification) -> None:
     """Print the statement of a certificate and whether it holds."""
     click.echo(certificate.statement)
     if certificate.note:

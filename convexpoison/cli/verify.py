@@ -13,8 +13,8 @@ from convexpoison.cli.output import print_json, report_verdict
 from convexpoison.cli.rows import read_weighted_rows
 
 if TYPE_CHECKING:
-    from convexpoison.certificates.base import Claim
-    from convexpoison.certificates.verification import Verdict
+    from convexpoison.certificates.base import Certificate
+    from convexpoison.certificates.verification import Verification
 
 
 @click.command(epilog="Exit status: 0 all claims hold; 1 a claim does not hold; 2 bad input; 130 after Ctrl-C.")
@@ -58,7 +58,7 @@ def verify(
     ctx.exit(0 if all(verdicts.values()) else 1)
 
 
-def _facts(claims: dict[str, Claim], verdicts: dict[str, Verdict]) -> dict[str, Any]:
+def _facts(claims: dict[str, Certificate], verdicts: dict[str, Verification]) -> dict[str, Any]:
     """Return the verdict of a certificate, or one verdict per bound of an attack and whether all hold."""
     facts = {
         name: {"statement": claim.statement, "note": claim.note, **verdicts[name].to_dict()}

@@ -7,10 +7,9 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_table, columns_of, first_row, like, whole_columns
+from convexpoison.data.frames import as_dense, as_table, columns_of, first_row, like, whole_columns
 from convexpoison.data.pipeline_steps import Feature, UnreadableStepError, read_features
 
 _WHOLE = 1e-6
@@ -121,7 +120,7 @@ class PipelineMap:
     def _checked(self, rows: Any, points: FloatArray) -> tuple[Any, str]:
         """The rows, if the steps make the points of them."""
         again = self.steps.transform(rows)
-        again = again.toarray() if sp.issparse(again) else np.asarray(again, dtype=np.float64)
+        again = np.asarray(as_dense(again), dtype=np.float64)
         if not np.allclose(again, points, rtol=_AGREES, atol=_AGREES):
             return None, "the Pipeline's earlier steps do not lead back: no row of the data becomes these points"
         return rows, ""

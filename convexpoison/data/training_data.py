@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_floats, column_names
+from convexpoison.data.frames import as_floats, column_names, faster_storage
+
+if TYPE_CHECKING:
+    from convexpoison.data.row_operator import RowOperator
 
 Classes = tuple[Any, Any]
-
-_SPARSE_BELOW = 0.25
-"""Share of nonzeros under which a product with a CSR matrix is faster than with a dense one (measured on MNIST)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,30 @@ class TrainingData:
     def n_rows(self) -> float:
         """Sum of the sample weights: what counts as n in the mean convention."""
         return float(self.sample_weight.sum())
+
+    @cached_property
+    def rows(self) -> RowOperator:
+        """Products with X. To add rows or a column of ones, take ``rows.growing(intercept)``: this one stays as it is."""
+        from convexpoison.data.row_operator import RowOperator  # a checker does without
+
+        return RowOperator(self.X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, so that a pickle or a hash does not depend on what is cached."""
+        return {field.name: self.__dict__[field.name] for field in fields(self)}
+
+    def with_rows(self, X: Any, y: FloatArray, sample_weight: FloatArray) -> TrainingData:
+        """Return the data with further rows behind them, sparse if either are."""
+        if sp.issparse(self.X) or sp.issparse(X):
+            stacked = sp.vstack([sp.csr_matrix(self.X), sp.csr_matrix(X)], format="csr")
+        else:
+            stacked = np.vstack([self.X, X])
+        y, weight = np.concatenate([self.y, y]), np.concatenate([self.sample_weight, sample_weight])
+        return TrainingData(stacked, y, weight, self.classes, self.columns)
+
+    def subset(self, index: np.ndarray) -> TrainingData:
+        """Return the data of those rows, in that order."""
+        return replace(self, X=self.X[index], y=self.y[index], sample_weight=self.sample_weight[index])
 
     @classmethod
     def from_user(
@@ -96,8 +121,7 @@ class TrainingData:
             y = y[:, 0]
         if y.ndim != 1 or y.shape[0] != X.shape[0]:
             raise ValueError(f"X has {X.shape[0]} rows, so y must have shape ({X.shape[0]},); got {y.shape}")
-        if not sp.issparse(X) and np.count_nonzero(X) < _SPARSE_BELOW * X.size:
-            X = sp.csr_matrix(X)
+        X = faster_storage(X)
         weights = _check_weights(sample_weight, X.shape[0])
         if regression:
             return cls(X, _check_response(y), weights, None, columns)

@@ -132,9 +132,9 @@ def filter_cost(
     scenario = read_scenario(target, data, victim, space, "auto", None)
     if scenario.target is None:
         raise ValueError("filter_cost needs a model; for a goal find one first, for example with targets.least_mass")
-    if not scenario.victim.loss.classification:
+    if not scenario.problem.victim.loss.classification:
         raise ValueError("these filters are for classification; this victim is a regression")
-    clean, within, model = scenario.data, scenario.space.relax(), scenario.target
+    clean, within, model = scenario.data, scenario.problem.space.relax(), scenario.target
     classes = clean.classes or (-1, 1)
     if classes != filter.classes:
         raise ValueError(f"the filter was made for labels {list(filter.classes)}, the data have {list(classes)}")
@@ -144,9 +144,10 @@ def filter_cost(
     spaces = {-1.0: filter.space(classes[0], within), 1.0: filter.space(classes[1], within)}
     with threadpool_limits(1, user_api="blas"):
         free = _cost(
-            Problem(scenario.victim, clean, AddRows(within), model), {y: within.with_labels([int(y)]) for y in spaces}
+            Problem(scenario.problem.victim, clean, AddRows(within), model),
+            {y: within.with_labels([int(y)]) for y in spaces},
         )
-        bound = _cost(Problem(scenario.victim, _rows(clean, kept), AddRows(within), model), spaces)
+        bound = _cost(Problem(scenario.problem.victim, _rows(clean, kept), AddRows(within), model), spaces)
     caught = sum(part.count for part in free.attack if not _passes(spaces[part.label], part.point))
     return FilterCost(
         filter.name, filter.percentile, free.n_points, free.bound, free.difference,

@@ -1,4 +1,4 @@
-"""What a reader sees of a result: pictures, one file a kind, and the table of a notebook.
+"""Presentation of results: plots, one file per kind, and tables for notebooks.
 
-Nothing here knows the results themselves: it is given numbers and words, so that every result can import it.
+These modules depend on no result class, only on numbers and strings, so that every result can import them.
 """

@@ -1,4 +1,4 @@
-"""How an attack converges, and between which numbers of points the answer lies."""
+"""Plots of the convergence of an attack and of the bracket around the number of points needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _HasPoints(Protocol):
 
 
 class Run(Protocol):
-    """What a picture needs of :class:`~convexpoison.results.attack_result.AttackResult`, which has the words on it."""
+    """Attributes of :class:`~convexpoison.results.attack_result.AttackResult` needed for a plot; documented there."""
 
     @property
     def history(self) -> Mapping[str, Any]: ...
@@ -31,18 +31,18 @@ class Run(Protocol):
 
 
 def plot_attack(result: Run, ax: Any = None) -> Any:
-    """Draw how an attack approached its target, and the bracket around the number of points needed.
+    """Draw the convergence of an attack to its target, and the bracket around the number of points needed.
 
     Parameters
     ----------
     result : AttackResult
     ax : matplotlib Axes, optional
-        Where to draw the convergence alone.
+        If passed, only the convergence is drawn, on these Axes.
 
     Returns
     -------
     Axes or array of two Axes
-        ``ax``, or the two panels of a new figure (``axes[0].figure.savefig(path)`` saves it).
+        ``ax``, or the two panels of a new figure (saved by ``axes[0].figure.savefig(path)``).
 
     Raises
     ------
@@ -59,10 +59,10 @@ def plot_attack(result: Run, ax: Any = None) -> Any:
 
 
 def _draw_convergence(result: Run, ax: Any) -> None:
-    """Maximum loss difference against the number of points, on a logarithmic scale; accuracy on a second axis."""
+    """Draw the maximum loss difference against the number of points (log scale), and accuracy on a second axis."""
     n_points = np.asarray(result.history["n_points"])
     difference = np.asarray(result.history["max_loss_difference"], dtype=np.float64)
-    shown = difference > 0  # a difference of 0 has no place on a logarithmic axis
+    shown = difference > 0  # a logarithmic axis cannot show 0
     ax.plot(n_points[shown], difference[shown], color=BLUE, label="maximum loss difference", **marker(shown.sum()))
     if shown.any():
         ax.set_yscale("log")
@@ -79,15 +79,15 @@ def _draw_convergence(result: Run, ax: Any) -> None:
         right.set_ylabel("test accuracy", color=GREEN)
         right.set_ylim(0.0, 1.02)
         handles, names = handles + right.get_lines(), [*names, "test accuracy"]
-    # Below the panel: inside, it would hide one of the three lines.
+    # Placed below the panel: inside, the legend would hide one of the three lines.
     ax.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=len(names), frameon=False)
 
 
 def _draw_bracket(result: Run, ax: Any) -> None:
-    """The certified lower bound as it grew, and the number of points used, which closes the bracket from above."""
+    """Draw the growth of the certified lower bound, and the number of points used: the upper end of the bracket."""
     n_points = np.asarray(result.history["n_points"])
     bound = np.asarray(result.history["lower_bound"], dtype=np.float64)
-    known = np.isfinite(bound)  # it is infinite where the target is proven unattainable
+    known = np.isfinite(bound)  # infinite where the target is proven unattainable
     ax.plot(
         n_points[known], bound[known], color=BLUE, drawstyle="steps-post", label="lower bound, target, on the way",
         **marker(known.sum()),
@@ -98,7 +98,7 @@ def _draw_bracket(result: Run, ax: Any) -> None:
     ax.axhline(result.n_points, color=ORANGE, linewidth=1.8, label=f"used by this attack: {result.n_points:,}")
     title = "How many points does it take?"
     if result.induced_bound is not None:
-        # The bracket is about the model that was induced; the target itself is reached only up to eps.
+        # The bracket concerns the induced model; the target itself is reached only up to eps.
         lower = result.induced_bound.n_points
         label = f"lower bound, induced model: {lower:,.0f}"
         ax.axhline(lower, color=GREEN, linestyle="--", linewidth=1.8, label=label)

@@ -1,4 +1,4 @@
-"""Brackets: numbers of points that are proven not to be enough, and numbers that are known to be."""
+"""Brackets: numbers of points proven insufficient, and numbers known to be sufficient."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from convexpoison.display.axes import BLUE, GREY, ORANGE, axes_or_new
 def plot_brackets(
     rows: Mapping[str, tuple[float, float | None]], ax: Any = None, *, title: str = "", enough: str = "enough"
 ) -> Any:
-    """Draw a line for each bracket: up to where nobody succeeds, and from where on somebody does.
+    """Draw each bracket as a bar up to its proven lower bound, with a mark at the number known to be enough.
 
     Parameters
     ----------
     rows : dict of name to (lower, upper)
-        A certified lower bound, ``inf`` where no number is enough; a number known to be enough, or None (or ``inf``).
+        Certified lower bound, ``inf`` if no number is enough; number known to be enough, None or ``inf`` if unknown.
     ax : matplotlib Axes, optional
     title : str
     enough : str
-        What is said of the upper ends.
+        Label of the upper ends.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def plot_brackets(
         last = lower if isfinite(lower) else right
         ax.barh(place, last, height=0.5, color=GREY, alpha=0.35)
         ax.plot([last, last], [place - 0.3, place + 0.3], color=BLUE, linewidth=2.5)
-        side = "right" if last > 0.4 * right else "left"  # a long word would run into the names
+        side = "right" if last > 0.4 * right else "left"  # a long label would overlap the names
         ax.annotate(_proven(lower), (last, place - 0.34), color=BLUE, ha=side, va="bottom")
         if upper is not None and isfinite(upper):
             ax.plot([upper, upper], [place - 0.3, place + 0.3], color=ORANGE, linewidth=2.5)

@@ -1,4 +1,4 @@
-"""Curves: shares that fall with a radius or a number of points, and traces of a run."""
+"""Curves: shares that decrease with a radius or a number of points, and traces of a run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from convexpoison.display.axes import COLOURS, axes_or_new, marker
 def plot_curves(
     x: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], ax: Any = None, *, steps: bool = False, **words: Any
 ) -> Any:
-    """Draw curves over common places; with one alone and no name there is no legend.
+    """Draw curves on a common grid of x; there is no legend if no curve has a name.
 
     Parameters
     ----------
     x : array of shape (n_places,)
     curves : dict of name to array of shape (n_places,)
-        What is not finite is left out.
+        Values that are not finite are omitted.
     ax : matplotlib Axes, optional
     steps : bool
-        Whether the curve keeps its value up to the next place.
+        Draw step functions, constant up to the next x.
     **words
-        For ``ax.set``: xlabel, ylabel, title, limits.
+        Arguments of ``ax.set``: xlabel, ylabel, title, limits.
 
     Returns
     -------
@@ -50,17 +50,17 @@ def plot_curves(
 def plot_shares(
     x: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], ax: Any = None, *, steps: bool = False, **words: Any
 ) -> Any:
-    """The same for shares, from 0 to 1 over x from 0."""
+    """Draw curves of shares with :func:`plot_curves`: y from 0 to 1, x from 0."""
     return plot_curves(x, curves, ax, steps=steps, ylim=(0.0, 1.02), xlim=(0.0, None), **words)
 
 
 def plot_values(values: Mapping[str, npt.ArrayLike], ax: Any = None, *, ylabel: str = "", title: str = "") -> Any:
-    """Draw a few numbers of several kinds, each a point in the column of its kind, and their means.
+    """Draw several groups of numbers as points, one column per group, with their means.
 
     Parameters
     ----------
     values : dict of name to array
-        For example one entry a seed; what is not finite is left out.
+        For example one entry per seed; values that are not finite are omitted.
     """
     ax = axes_or_new(ax)
     for i, (name, numbers) in enumerate(values.items()):
@@ -79,14 +79,14 @@ def plot_values(values: Mapping[str, npt.ArrayLike], ax: Any = None, *, ylabel: 
 def survival(
     radii: npt.ArrayLike, counted: npt.ArrayLike, name: str = "certified"
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Radii from 0 on, and the share of all rows that count and have at least that radius: a curve to draw.
+    """Compute a grid of radii from 0, and the share of rows that are counted and have at least that radius.
 
     Parameters
     ----------
     radii : array of shape (n_rows,)
     counted : bool array of shape (n_rows,)
     name : str
-        Of the curve.
+        Name of the curve.
     """
     own = np.asarray(radii, dtype=np.float64)
     reached = np.sort(own[np.asarray(counted, dtype=bool)])

@@ -1,4 +1,4 @@
-"""What all results have in common for a reader: facts in words, as text, as a table in a notebook and in a report."""
+"""Common presentation of all results: named facts as text, and as a table in notebooks and reports."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import numpy as np
 from convexpoison.errors import optional_import
 
 Facts = dict[str, Any]
-"""What is told, by what it is called: numbers, words, or None where it is unknown."""
+"""Values by name: numbers, strings, or None if unknown."""
 
 
 class Shown(ABC):
-    """A result that can be looked at: as facts in words, which notebooks show as a table, as a picture, and as a frame."""
+    """Base class of results, which have named facts (a table in notebooks), a plot and a data frame."""
 
     @abstractmethod
     def facts(self) -> Facts:
-        """The main numbers, by their names in plain words, in the order in which they are read."""
+        """Return the main numbers by descriptive names, in reading order."""
 
     @abstractmethod
     def plot(self, *args: Any, **options: Any) -> Any:
-        """A picture; ``ax`` is where to draw it, and its Axes are returned."""
+        """Draw the result, on ``ax`` if passed, and return the Axes."""
 
     @abstractmethod
     def to_frame(self) -> Any:
-        """A table, as a pandas DataFrame."""
+        """Return the result as a pandas DataFrame."""
 
     def _repr_html_(self) -> str:
         return table_of_facts(type(self).__name__, self.facts())
 
 
 def table_of_facts(title: str, facts: Mapping[str, Any]) -> str:
-    """An HTML table of two columns, without script; everything is escaped.
+    """Return an HTML table of two columns, without scripts; all text is escaped.
 
     Parameters
     ----------
     title : str
-        Its caption; none where it is empty.
+        Caption; if empty, there is none.
     facts : mapping of name to value
-        Told as :func:`in_words` has them.
+        Values are formatted by :func:`in_words`.
     """
     rows = "".join(
         f'<tr><th scope="row" style="text-align: left">{escape(name)}</th>'
@@ -55,13 +55,13 @@ def table_of_facts(title: str, facts: Mapping[str, Any]) -> str:
 
 
 def text_of_facts(facts: Mapping[str, Any]) -> str:
-    """The same as lines of plain text, the values below one another."""
+    """Return the facts as lines of plain text, with the values aligned."""
     width = max(map(len, facts), default=0)
     return "\n".join(f"{name:<{width}}  {in_words(value)}" for name, value in facts.items())
 
 
 def in_words(value: Any) -> str:
-    """A number to four digits, whole numbers in full, and a word for what is no number."""
+    """Format a value: floats to four digits, integers in full, and words for None, booleans and non-finite numbers."""
     if value is None:
         return "unknown"
     if isinstance(value, (bool, np.bool_)):
@@ -86,12 +86,17 @@ def _number(value: float) -> str:
 
 
 def frame_of(columns: Any, purpose: str) -> Any:
-    """A pandas DataFrame, or the sentence which extra brings it.
+    """Return a pandas DataFrame of the columns.
 
     Parameters
     ----------
-    columns : dict of name to array, or list of dicts, one a row
+    columns : dict of name to array, or list of dicts, one per row
     purpose : str
-        Whose frame it is, as in "Bound.to_frame".
+        Name of the caller in the error message, e.g. "Bound.to_frame".
+
+    Raises
+    ------
+    MissingDependencyError
+        If pandas is not installed; names the extra that installs it.
     """
     return optional_import("pandas", "frame", purpose).DataFrame(columns)

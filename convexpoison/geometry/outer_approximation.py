@@ -18,8 +18,8 @@ import numpy as np
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.geometry.support_peaks import Peak
 from convexpoison.geometry.weak_duality import bounded_box, linear_upper_bound
+from convexpoison.learners.losses.edges import EdgeMaximum
 from convexpoison.solvers.base import get_solver
 from convexpoison.solvers.linear_maximum import support
 from convexpoison.spaces.space import Space
@@ -52,7 +52,7 @@ def sketch(
     space: Space,
     model: FloatArray,
     reference: FloatArray,
-    peak: Callable[[FloatArray, FloatArray], Peak],
+    peak: Callable[[FloatArray, FloatArray], EdgeMaximum],
     shift: tuple[float, float],
 ) -> Sketch:
     """Enclose the least ``model @ x`` for each ``reference @ x`` around its peak.
@@ -63,7 +63,7 @@ def sketch(
         Integers are relaxed and the user's constraints left out.
     model, reference : arrays of shape (n_features,)
     peak : callable
-        One of :data:`convexpoison.geometry.support_peaks.PEAKS`.
+        ``support_peak`` of a loss.
     shift : pair of floats
         What is added to the products with model and reference.
 
@@ -74,7 +74,7 @@ def sketch(
     """
     size = max(float(np.abs(model).max()), 1e-300)
 
-    def top(u: FloatArray, v: FloatArray) -> Peak:
+    def top(u: FloatArray, v: FloatArray) -> EdgeMaximum:
         return peak(size * u + shift[0], v + shift[1])
 
     drawing = _Drawing(replace(space.relax(), constraints=None), model / size, reference)
@@ -95,7 +95,7 @@ class _Chain(NamedTuple):
     v: FloatArray
 
 
-def _place(v: FloatArray, peak: Peak) -> float:
+def _place(v: FloatArray, peak: EdgeMaximum) -> float:
     """Where on a chain a peak is."""
     return float(v[peak.edge] + peak.fraction * (v[min(peak.edge + 1, v.size - 1)] - v[peak.edge]))
 
@@ -165,7 +165,7 @@ class _Drawing:
         along = np.array(self.points) @ self.reference
         return _envelope(np.array(self.slopes), self.offsets, (float(along.min()), float(along.max())))
 
-    def proven(self, top: Callable[[FloatArray, FloatArray], Peak]) -> _Chain:
+    def proven(self, top: Callable[[FloatArray, FloatArray], EdgeMaximum]) -> _Chain:
         """As many of the tangents as it takes to bound the peak, with offsets and ends that need no trust in a solver."""
         slopes, guess = np.array(self.slopes), self.offsets
         ends = -self._bound(-self.reference), self._bound(self.reference)

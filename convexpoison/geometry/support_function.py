@@ -4,7 +4,7 @@
 product with v, so the maximum lies on the boundary of the image of the space under these two:
 
 - box, one-hot hulls (and integers, relaxed): one sort gives all of the boundary (:mod:`~convexpoison.geometry.lower_hull`), and
-  on each of its edges the maximum is known (:mod:`~convexpoison.geometry.support_peaks`);
+  on each of its edges the maximum is known (``support_peak`` of the loss);
 - slabs and balls too: the boundary is enclosed as far as needed (:mod:`~convexpoison.geometry.outer_approximation`).
 
 Either way ``upper`` is the library's own, rounding included; no solver is trusted. Integer columns count as intervals and
@@ -22,10 +22,10 @@ import numpy as np
 from convexpoison._utils.types import FloatArray
 from convexpoison.geometry.lower_hull import Region, Scores
 from convexpoison.geometry.outer_approximation import sketch
-from convexpoison.geometry.support_peaks import PEAKS, hinge
 from convexpoison.geometry.weak_duality import bounded_box, linear_upper_bound
+from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import BOUNDARY, Direction
+from convexpoison.learners.losses.edges import largest_fall
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
@@ -70,7 +70,7 @@ class Price:
     score: float
 
 
-def dearest(victim: Victim, target: LinearModel, space: Space, v: Direction) -> Price:
+def dearest(victim: Victim, target: LinearModel, space: Space, v: DualVector) -> Price:
     """h(v) over the relaxed space.
 
     Parameters
@@ -79,7 +79,7 @@ def dearest(victim: Victim, target: LinearModel, space: Space, v: Direction) -> 
     target : LinearModel
     space : Space
         Without its integrality and its ``constraints`` it must be bounded.
-    v : Direction
+    v : DualVector
 
     Raises
     ------
@@ -92,11 +92,14 @@ def dearest(victim: Victim, target: LinearModel, space: Space, v: Direction) -> 
     return replace(max(found, key=lambda price: price.value), upper=max(price.upper for price in found))
 
 
-def prices(victim: Victim, target: LinearModel, space: Space, v: Direction) -> list[Price]:
+def prices(victim: Victim, target: LinearModel, space: Space, v: DualVector) -> list[Price]:
     """The dearest point of every label (regression: of each end of the response and each side of it), and one without loss.
 
     The largest ``upper`` bounds h(v); a ``value`` of ``-inf`` means that no point of that label has loss.
     """
+    if victim.loss.n_scores != 1:
+        name, n = victim.loss.name, victim.loss.n_scores
+        raise ValueError(f"the geometry of the plane needs a loss of one score a row; {name} has {n}")
     _check_bounded(space)
     penalty_w, penalty_b = victim.penalty_gradient(target)
     growth = victim.kappa * float(penalty_w @ v.w + penalty_b * v.b)
@@ -141,7 +144,7 @@ _Look = Iterator[tuple[Side, float, float, FloatArray]]
 """For each side: the value without its constant part, an upper bound on it, and the point."""
 
 
-def _sides(victim: Victim, target: LinearModel, space: Space, v: Direction) -> list[Side]:
+def _sides(victim: Victim, target: LinearModel, space: Space, v: DualVector) -> list[Side]:
     """The one-dimensional problems; on each the chain's u is the product with v and its v the target's argument."""
     if victim.loss.classification:
         return [Side(int(y), float(y), y * v.b, y * target.intercept) for y in space.labels]
@@ -149,7 +152,7 @@ def _sides(victim: Victim, target: LinearModel, space: Space, v: Direction) -> l
     return [Side(s, y, s * v.b, s * (target.intercept - y)) for y in dict.fromkeys(space.response) for s in (1, -1)]
 
 
-def _exact(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _Look:
+def _exact(victim: Victim, target: LinearModel, space: Space, v: DualVector) -> _Look:
     region = Region.of(space)
     scores = Scores(v.w, target.coef)
     box = scores.box_chain(region)
@@ -157,13 +160,13 @@ def _exact(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _
     for side in _sides(victim, target, space, v):
         chain = scores.chain(box, region.groups, side.sign)
         product, argument = chain.u + side.shift_u, chain.v + side.shift_v
-        value, edge, fraction = PEAKS[victim.loss.name](product, argument)
+        value, edge, fraction = victim.loss.support_peak(product, argument)
         yield side, value, rounding.top(victim, product, argument), chain.point(edge, fraction)
 
 
-def _enclosed(victim: Victim, target: LinearModel, space: Space, v: Direction) -> _Look:
+def _enclosed(victim: Victim, target: LinearModel, space: Space, v: DualVector) -> _Look:
     rounding = _Rounding.of(target, space, v)
-    peak = PEAKS[victim.loss.name]
+    peak = victim.loss.support_peak
     for side in _sides(victim, target, space, v):
         drawn = sketch(space, side.sign * v.w, side.sign * target.coef, peak, (side.shift_u, side.shift_v))
         yield side, drawn.value, rounding.top(victim, drawn.u, drawn.v), drawn.point
@@ -179,7 +182,7 @@ class _Rounding:
     """An upper bound on the size of the product."""
 
     @classmethod
-    def of(cls, target: LinearModel, space: Space, v: Direction) -> _Rounding:
+    def of(cls, target: LinearModel, space: Space, v: DualVector) -> _Rounding:
         extent = np.max(np.abs(bounded_box(space)), axis=0)
         product, argument = (
             abs(b) + float(np.abs(w[w != 0]) @ extent[w != 0]) for w, b in ((v.w, v.b), (target.coef, target.intercept))
@@ -194,12 +197,14 @@ class _Rounding:
         Rounding moves a margin of 1 along the boundary, and where it is steep that counts: for the hinge the points a
         little beyond are let in.
         """
-        loss, active = victim.loss, hinge(product, argument - self.argument).value + self.product
+        loss = victim.loss
+        kink = loss.active_range[1]
+        active = largest_fall(product, argument - self.argument, kink).value + self.product
         if not loss.smooth:
             return active
         steep = float(np.abs(loss.derivative([argument.min(), argument.max()])).max())
         bend = float(loss.curvature(0.0))
-        value = PEAKS[loss.name](product, argument).value
+        value = loss.support_peak(product, argument).value
         value += (steep + 1.0) * self.product + bend * self.argument * (self.reach + self.product)
         # Points with loss that all pull backwards, however little, are no dearer than those without.
-        return min(value, 0.0) if loss.name == "squared_hinge" and active <= 0.0 else value
+        return min(value, 0.0) if kink < np.inf and active <= 0.0 else value

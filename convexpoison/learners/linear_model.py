@@ -55,6 +55,16 @@ class LinearModel:
     def n_features(self) -> int:
         return self.coef.size
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of scores per row: 1 for two classes and regressions."""
+        return 1
+
+    @property
+    def parameters(self) -> FloatArray:
+        """Coefficients and intercept of every output, shape (n_outputs, n_features + 1)."""
+        return np.append(self.coef, self.intercept)[None]
+
     def decision_function(self, X: Any) -> FloatArray:
         """Scores of the rows of X, shape (n_rows,); X may be a scipy sparse matrix."""
         return np.asarray(X @ self.coef + self.intercept).reshape(-1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, dot
 
@@ -16,7 +16,7 @@ def regularisation(victim: Victim, sample_weight: FloatArray, m: float = 0.0) ->
     return _reciprocal(victim.C) + victim.kappa * (Interval.of(sample_weight).sum() + m)
 
 
-def penalty_slope(victim: Victim, target: LinearModel, v: Direction) -> Interval:
+def penalty_slope(victim: Victim, target: LinearModel, v: DualVector) -> Interval:
     """``<grad R, v>``."""
     along = dot(target.coef, v.w)
     if victim.intercept != "regularized":

@@ -10,6 +10,7 @@ regularised). ``rho(n) = rho_0 + kappa * n``:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import Loss, get_loss
+from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.losses.registry import get_loss
 
 if TYPE_CHECKING:
     from convexpoison.data.training_data import TrainingData
@@ -93,6 +95,16 @@ class Victim:
             ("intercept_scaling", float(intercept_scaling)),
         ):
             object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters for JSON, the loss by its name."""
+        names = ("C", "C_R", "intercept", "intercept_scaling")
+        return {"loss": self.loss.name, **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_dict(cls, parameters: Mapping[str, Any]) -> Victim:
+        """Build the victim of :meth:`to_dict`, every parameter checked."""
+        return cls(**parameters)
 
     @property
     def kappa(self) -> float:

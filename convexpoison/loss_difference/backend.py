@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.loss_difference.query import Proposal, Question
 
 
@@ -18,12 +18,14 @@ class Capabilities:
     losses : names of losses, or None
         None: every loss that is continuously differentiable, and the hinge.
     parts : parts of a :class:`~convexpoison.spaces.space.Space` that it understands
+    formulas : what a loss must define, where losses are named
     automatic : whether ``solver="auto"`` may choose it
     licensed : whether it needs a licence of its maker
     """
 
     losses: frozenset[str] | None
     parts: frozenset[str]
+    formulas: tuple[str, ...] = ()
     automatic: bool = True
     licensed: bool = False
 
@@ -35,7 +37,7 @@ class Capabilities:
     def missing(self, question: Question) -> list[str]:
         """What the question has that the backend cannot take, in words; empty if it can answer."""
         loss = question.loss
-        takes = loss.smooth or isinstance(loss, Hinge) if self.losses is None else loss.name in self.losses
+        takes = loss.smooth or loss == Hinge() if self.losses is None else not loss.missing(*self.formulas)
         lacks = [] if takes else [f"{loss.name} loss"]
         return lacks + [f"{part} spaces" for part in sorted(question.space.parts - self.parts)]
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.geometry.edge_maxima import Line, Peak, summit
+from convexpoison.geometry.edge_maxima import summit
 from convexpoison.geometry.lower_hull import BoxChain, Chain, Cut, Group, Region, Scores, between
 from convexpoison.geometry.support_function import Side
+from convexpoison.learners.losses.edges import EdgeMaximum, Edges
 from convexpoison.loss_difference.query import Question
 from convexpoison.spaces.space import Space
 
@@ -59,7 +60,7 @@ class Search:
         self.loss, self.root = question.loss, Region.of(question.space)
         self.scores = Scores(question.model.coef, question.reference.coef)
         self.value, self.upper, self.nodes, self.status = -np.inf, -np.inf, 0, "optimal"
-        self._best: tuple[Side, Chain, Peak] | None = None
+        self._best: tuple[Side, Chain, EdgeMaximum] | None = None
         self._whole = _whole_columns(question.space)
         self._searches = bool(self._whole.any())
         self._sides = sides(question)
@@ -100,7 +101,7 @@ class Search:
         self.nodes += 1
         chain = self.scores.chain(box, part.groups, side.sign)
         edges = chain.edges
-        line = Line(chain.u + side.shift_u, chain.v + side.shift_v, edges.rise, edges.run)
+        line = Edges(chain.u + side.shift_u, chain.v + side.shift_v, edges.rise, edges.run)
         divisible = ~(self._whole[edges.enter] | self._whole[edges.leave]) if self._searches else None
         found = summit(self.loss, line, divisible, self.value)
         self._keep(side, chain, found.whole)
@@ -109,14 +110,14 @@ class Search:
         if broken and found.upper > self._enough():
             for fraction in chain.integers_around(edge, found.best.fraction):
                 value = line.difference(self.loss, np.array([edge]), np.array([fraction]))
-                self._keep(side, chain, Peak(float(value[0]), edge, fraction))
+                self._keep(side, chain, EdgeMaximum(float(value[0]), edge, fraction))
         if broken and found.upper > self._enough():
             children = _divide(chain, found.best, part, self._whole)
             heapq.heappush(self._open, (-found.upper, next(self._order), side, children))
         else:
             self.upper = max(self.upper, found.upper)
 
-    def _keep(self, side: Side, chain: Chain, peak: Peak) -> None:
+    def _keep(self, side: Side, chain: Chain, peak: EdgeMaximum) -> None:
         if peak.value > self.value:
             self.value, self._best = peak.value, (side, chain, peak)
 
@@ -130,7 +131,7 @@ def _whole_columns(space: Space) -> NDArray[np.bool_]:
     return whole
 
 
-def _divide(chain: Chain, peak: Peak, part: Part, whole: NDArray[np.bool_]) -> tuple[Part, Part]:
+def _divide(chain: Chain, peak: EdgeMaximum, part: Part, whole: NDArray[np.bool_]) -> tuple[Part, Part]:
     """Two parts that hold every whole point of this one, and not the peak."""
     enter, leave = int(chain.edges.enter[peak.edge]), int(chain.edges.leave[peak.edge])
     member = enter if whole[enter] else leave

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from convexpoison._utils.deadline import Clock
 from convexpoison._utils.types import FloatArray
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.loss_difference.backend import Capabilities
 from convexpoison.loss_difference.query import Proposal, Question
 from convexpoison.loss_difference.sandwich import sandwich
@@ -34,7 +34,7 @@ class ConvexCapabilities(Capabilities):
     def missing(self, question: Question) -> list[str]:
         """As in :class:`~convexpoison.loss_difference.backend.Capabilities`, and curved losses over integers."""
         lacks = super().missing(question)
-        if not isinstance(question.loss, Hinge) and "integer" in question.space.parts & self.parts:
+        if question.loss != Hinge() and "integer" in question.space.parts & self.parts:
             lacks.append(f"{question.loss.name} loss over integer spaces")
         return lacks
 
@@ -69,7 +69,7 @@ class LinearBackend:
             If it has none.
         """
         clock = Clock(self.name, time_limit_s)
-        if isinstance(question.loss, Hinge):
+        if question.loss == Hinge():
             return _hinge(question, self.solver.solve, clock)
         return sandwich(question, lambda c: support(question.space, c, self.solver.solve, clock), clock)
 

@@ -23,6 +23,7 @@ class Polygon:
     capabilities = Capabilities(
         losses=frozenset({"hinge", "squared_hinge", "logistic", "squared"}),
         parts=frozenset({"box", "one_hot", "integer"}),
+        formulas=("edge_maxima", "lipschitz"),
     )
 
     def available(self) -> bool:
@@ -46,14 +47,14 @@ def rounding(question: Question) -> float:
     A score is a sum of at most ``n_features + 2`` terms, taken one after the other, whose absolute values add up to at
     most 3 times ``reach = |b| + sum |w_j| max |x_j|`` (a chain may walk every column from end to end). Its error is
     below ``2 (n_features + 8) eps reach``, with room for edges that rounding has put in the wrong order. The loss
-    passes errors on with at most its Lipschitz constant over that reach: 1, or ``2 (1 + reach)`` for squares.
+    passes errors on with at most its Lipschitz constant over that reach.
     """
     space, total = question.space, 0.0
     extent = np.maximum(np.abs(space.lower), np.abs(space.upper))
     response = 0.0 if space.response is None else max(map(abs, space.response))
     for model in (question.model, question.reference):
         reach = 1.0 + response + abs(model.intercept) + float(np.abs(model.coef) @ extent)
-        total += reach if question.loss.name in ("hinge", "logistic") else 2.0 * reach * reach
+        total += question.loss.lipschitz(reach) * reach
     return 2.0 * (space.n_features + 8) * float(np.finfo(np.float64).eps) * total
 
 

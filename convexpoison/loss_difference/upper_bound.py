@@ -14,7 +14,7 @@ import numpy as np
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.geometry.weak_duality import TIGHT, Domain, linear_maximum
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.loss_difference.query import Proposal, Question
 from convexpoison.numerics.ellipsoid_method import minimize
 
@@ -41,7 +41,7 @@ def upper_bound(question: Question, proposal: Proposal) -> float:
         ``inf`` if the box stays unbounded when its slabs and balls are taken into account.
     """
     domain = Domain.of(question.space)
-    if not isinstance(question.loss, Hinge):
+    if question.loss != Hinge():
         return max(_bound_of_ranges(question, domain, y) for y in question.responses)
     value = question.value_at(proposal.point, proposal.label)
     goal = value + TIGHT * max(1.0, abs(value))

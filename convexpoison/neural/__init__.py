@@ -1,6 +1,6 @@
-"""Deep networks smoothed by noise: certified radii, noise that adapts to the image, and how to measure both.
+"""Deep networks smoothed by noise: certified radii, image-dependent noise, evaluation and poisoning.
 
-Needs torch (``pip install 'convexpoison[neural]'``), which is loaded on first use of a name that computes with it.
+Requires torch (``pip install 'convexpoison[neural]'``), which is imported on first use of a name that computes with it.
 """
 
 from importlib import import_module
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from convexpoison.neural.training.objectives import DataDependent, GaussianAugmentation, Macer, SmoothAdv, Standard
     from convexpoison.neural.training.victim import NeuralVictim
 
-# Public name -> module that holds it, loaded on first use.
+# Public name -> defining module, imported on first use.
 _HOMES = {
     "SmoothedClassifier": "smoothing.classifier",
     "Certification": "smoothing.certification",

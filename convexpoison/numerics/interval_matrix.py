@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.numerics.intervals import TINY, UNIT, Interval
+from convexpoison.numerics.intervals import TINY, UNIT, Interval, longest_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +32,7 @@ class Matrix:
 
     def dot(self, v: FloatArray) -> Interval:
         """``X @ v``."""
-        longest = int(np.diff(self.X.indptr).max(initial=0)) if sp.issparse(self.X) else self.X.shape[1]
-        return _around(self.X @ v, longest, self._row_sizes, v)
+        return _around(self.X @ v, longest_row(self.X), self._row_sizes, v)
 
     def transposed_dot(self, v: Interval) -> Interval:
         """``X.T @ v``."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -120,9 +120,14 @@ def dot(a: Interval | ArrayLike, b: Interval | ArrayLike) -> Interval:
     return (Interval.of(a) * b).sum()
 
 
+def longest_row(X: Any) -> int:
+    """Return the most numbers that a product adds up for a row of X, an array or CSR matrix."""
+    return int(np.diff(X.indptr).max(initial=0)) if sp.issparse(X) else int(X.shape[1])
+
+
 def product(X: Any, v: FloatArray) -> tuple[Interval, FloatArray]:
     """``X @ v`` for an array or CSR matrix, and about ``|X| @ |v|``, by which its rounding errors are measured."""
-    n = int(np.diff(X.indptr).max(initial=0)) if sp.issparse(X) else X.shape[1]
+    n = longest_row(X)
     if n * UNIT > 0.01:
         raise ValueError(f"rows of {n} entries are too long for a rigorous product")
     centre, size = (np.asarray(A @ u).reshape(-1) for A, u in ((X, v), (abs(X), np.abs(v))))
@@ -140,6 +145,17 @@ def exp(x: Interval) -> Interval:
 def log(x: Interval) -> Interval:
     """The natural logarithm of what is not negative; -inf where an end is 0."""
     return Interval(_log(x.lower).lower, _log(x.upper).upper)
+
+
+Number = TypeVar("Number", FloatArray, Interval)
+"""What a formula is evaluated with: doubles, or intervals where it has to be proven."""
+
+
+def entropy(x: Number) -> Number:
+    """Return ``-x log x`` of numbers that are not negative; 0 at 0."""
+    if isinstance(x, Interval):
+        return -(x * log(x)).where(x.upper > 0.0, 0.0)
+    return np.asarray(-(x * np.log(np.where(x > 0.0, x, 1.0))))
 
 
 def sigmoid(x: Interval) -> Interval:

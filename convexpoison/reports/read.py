@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convexpoison._utils.files import Arrays, read_npz
+from convexpoison.certificates import Certificate
 from convexpoison.certificates.file_format import UNREADABLE
-from convexpoison.certificates.kinds import load_certificate
 from convexpoison.results.attack_result import AttackResult
 
 if TYPE_CHECKING:
-    from convexpoison.certificates.base import Claim
+    from convexpoison.certificates.base import Certificate
 
 _KINDS = "an attack, a certificate or a poison (.npz), the radii of certify (.tsv), or the folder of a sweep"
 
@@ -40,14 +40,14 @@ def read_run(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as a run ({_words(error)}); give {_KINDS}") from error
 
 
-def claims_of(result: Any) -> dict[str, Claim]:
+def claims_of(result: Any) -> dict[str, Certificate]:
     """Return the certificates of a result by name: those of the bounds of an attack, or that of a bound."""
     names = ("bound", "induced_bound") if isinstance(result, AttackResult) else ("",)
     parts = {name or "certificate": getattr(result, name) if name else result for name in names}
     return {name: part.certificate for name, part in parts.items() if getattr(part, "certificate", None) is not None}
 
 
-def claims_in(path: Path) -> dict[str, Claim]:
+def claims_in(path: Path) -> dict[str, Certificate]:
     """Load the claims in a file: a certificate, or the bounds of a saved attack.
 
     Raises
@@ -60,7 +60,7 @@ def claims_in(path: Path) -> dict[str, Claim]:
     except UNREADABLE:
         is_attack = False  # load_certificate raises with the reason
     if not is_attack:
-        return {"certificate": load_certificate(path)}
+        return {"certificate": Certificate.load(path)}
     claims = claims_of(AttackResult.load(path))
     if not claims:
         raise ValueError(f"{path} has no certificates: its bounds are the trivial 0, and there is nothing to verify")
@@ -84,7 +84,7 @@ def _reader(path: Path) -> Callable[[Path], Any]:
         from convexpoison.neural.poisoning.model_targeted_result import ModelTargetedPoison
 
         return ModelTargetedPoison.load
-    return load_certificate
+    return Certificate.load
 
 
 def _kind(arrays: Arrays) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convexpoison.certificates.base import Claim
+from convexpoison.certificates.base import Certificate
 from convexpoison.display.bracket import plot_brackets
 from convexpoison.display.images import Shape
 from convexpoison.display.shown import Facts, Shown
@@ -92,8 +92,8 @@ def _attack(result: AttackResult, source: Source) -> Section:
     )  # fmt: skip
 
 
-@section_of.register(Claim)
-def _claim(claim: Claim, source: Source) -> Section:
+@section_of.register(Certificate)
+def _claim(claim: Certificate, source: Source) -> Section:
     facts: Facts = {"points needed": claim.n_points, "before rounding up": claim.value}
     facts |= {"note": claim.note} if claim.note else {}
     picture = Picture.of(
@@ -126,7 +126,7 @@ def _sweep(result: SweepResult, source: Source) -> Section:
 
 
 def _proofs(
-    claims: dict[str, Claim], source: Source, provenance: dict[str, Any]
+    claims: dict[str, Certificate], source: Source, provenance: dict[str, Any]
 ) -> tuple[tuple[Step, ...], tuple[Table, ...]]:
     """Return the step that verifies certificates, and a table of them, with verdicts if the clean rows are given."""
     if not claims:
@@ -141,7 +141,7 @@ def _proofs(
     return (step,), (Table("Certificates", columns, about),)
 
 
-def _verdict(claim: Claim, data: Any) -> str:
+def _verdict(claim: Certificate, data: Any) -> str:
     try:
         verdict = claim.verify(data)
     except ValueError as error:  # a page can contain runs on other rows

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convexpoison._utils.files import NOT_NPZ, read_npz, write_npz
-from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.bound import Bound, TheTarget
 from convexpoison.bounds.convergence import Guarantee
-from convexpoison.certificates.target import Certificate
+from convexpoison.certificates.target import TargetCertificate
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 
@@ -38,14 +38,7 @@ def save_result(path: Path, result: AttackResult) -> None:
         meta[name] = bound.to_dict()
         if bound.certificate is not None:
             arrays |= {f"{name}__{key}": value for key, value in bound.certificate.to_arrays().items()}
-    victim = result.victim
-    meta["victim"] = {
-        "loss": victim.loss.name,
-        "C": victim.C,
-        "C_R": victim.C_R,
-        "intercept": victim.intercept,
-        "intercept_scaling": victim.intercept_scaling,
-    }
+    meta["victim"] = result.victim.to_dict()
     for name in ("guarantee", "reproduction"):
         part = getattr(result, name)
         meta[name] = None if part is None else vars(part)
@@ -77,7 +70,7 @@ def read_result(path: Path) -> dict[str, Any]:
     return {
         **{name: arrays[name] for name in ("points", "labels", "counts")},
         **models,
-        "victim": Victim(meta["victim"].pop("loss"), **meta["victim"]),
+        "victim": Victim.from_dict(meta["victim"]),
         **{name: _bound(name, models[about], arrays, meta) for name, about in _BOUNDS},
         "history": {name[8:]: values for name, values in arrays.items() if name.startswith("history_")},
         "guarantee": None if guarantee is None else Guarantee(**guarantee),
@@ -95,5 +88,5 @@ def _bound(name: str, about: LinearModel, arrays: dict[str, np.ndarray], meta: d
     told = meta[name]
     value, mass = (np.inf if told[key] is None else told[key] for key in ("value", "mass"))
     proof = {key.removeprefix(f"{name}__"): array for key, array in arrays.items() if key.startswith(f"{name}__")}
-    certificate = Certificate.from_arrays(proof) if proof else None
-    return Bound(value, about, certificate, mass, told["method"], told["solver"])
+    certificate = TargetCertificate.from_arrays(proof) if proof else None
+    return Bound(value, TheTarget(about), certificate, told["method"], mass, told["solver"])

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.frames import as_table, whole_columns
-from convexpoison.data.pipeline import PipelineMap
+from convexpoison.data.frames import as_dense, as_table, whole_columns
 from convexpoison.data.training_data import check_rows
 from convexpoison.spaces.parts import Ball, Grid, OneHot, Slab
+
+if TYPE_CHECKING:
+    from convexpoison.data.pipeline import PipelineMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,8 @@ class Space:
         X, y : as in :meth:`infer`, before the steps
         """
         response = None if y is None else np.asarray(y, dtype=np.float64)
+        from convexpoison.data.pipeline import PipelineMap
+
         return cls.of_pipeline(PipelineMap.of(X, steps), steps.transform(X), response)
 
     @classmethod
@@ -346,4 +350,4 @@ def dense_chunks(rows: Any, cells: int = 2**22) -> Iterator[tuple[int, FloatArra
     step = max(1, cells // rows.shape[1])
     for start in range(0, rows.shape[0], step):
         some = rows[start : start + step]
-        yield start, some.toarray() if sp.issparse(some) else some
+        yield start, as_dense(some)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from convexpoison import api
-from convexpoison.attacks.base import METHODS, USUAL_FOR_GOALS, check_options
+from convexpoison.attacks.base import check_options, find_method
 from convexpoison.results.attack_result import AttackResult
 from convexpoison.sweeps.grid import Params, Task
 from convexpoison.sweeps.recipes import VICTIM, check_recipe, make, makes_goal, rows_of, space_of, target_of, victim_of
@@ -140,10 +140,12 @@ def _passed_on(params: Params) -> Params:
 def _check(params: Params, function: Callable[..., Any]) -> None:
     known = [name for name in inspect.signature(function).parameters if name not in (*_OURS, *_NOT_SWEPT)]
     strange = {name: value for name, value in params.items() if name not in (*_OURS, *known)}
-    method = params.get("method") or (USUAL_FOR_GOALS if makes_goal(params.get("target")) else "")
-    if function is api.attack and method in METHODS:
-        check_options(method, METHODS[method].load(), strange)
-    elif strange:
+    if function is api.attack:
+        name, method = find_method(params.get("method"), not makes_goal(params.get("target")))
+        if method.options:
+            check_options(name, method, strange)
+            strange = {}
+    if strange:
         raise ValueError(f"unknown parameter {', '.join(strange)}; there are {', '.join((*_OURS, *known))}")
     rows, victim = rows_of(params), victim_of(params)
     if params.get("target") is None:
@@ -154,9 +156,6 @@ def _check(params: Params, function: Callable[..., Any]) -> None:
 
 
 def _check_attack(params: Params) -> None:
-    method, known = params.get("method"), [*api.TOWARDS_A_MODEL, *METHODS]
-    if method is not None and method not in known:
-        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(known)}")
     _check(params, api.attack)
 
 

@@ -15,7 +15,6 @@ from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
 from convexpoison.targets.label_flip import Candidate
-from convexpoison.threats import AddRows
 
 AnyTarget = TypeVar("AnyTarget")
 
@@ -53,8 +52,7 @@ def cheapest(
         scenario = read_scenario(model, data, victim, space, "auto", None)
         if scenario.target is None:
             raise TypeError("candidates must be models; got a goal")
-        problem = Problem(victim, scenario.data, AddRows(scenario.space), scenario.target)
-        masses.append(_mass(problem, clock))
+        masses.append(_mass(scenario.problem, clock))
     if not np.isfinite(masses).any():
         raise ValueError(
             f"no attack was found on any of {len(masses)} candidates; give others, or allow more time or a larger space"

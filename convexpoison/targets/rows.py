@@ -6,7 +6,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
@@ -16,18 +15,7 @@ from convexpoison.learners.linear_model import LinearModel
 def appended(data: TrainingData, X: Any, y: FloatArray, copies: np.ndarray) -> TrainingData:
     """The data with further rows, copies as weights; rows without copies are left out."""
     used = np.flatnonzero(copies)
-    chosen = X[used]
-    if sp.issparse(data.X) or sp.issparse(chosen):
-        rows = sp.vstack([sp.csr_matrix(data.X), sp.csr_matrix(chosen)], format="csr")
-    else:
-        rows = np.vstack([data.X, chosen])
-    return TrainingData(
-        rows,
-        np.concatenate([data.y, y[used]]),
-        np.concatenate([data.sample_weight, copies[used].astype(np.float64)]),
-        data.classes,
-        data.columns,
-    )
+    return data.with_rows(X[used], y[used], copies[used].astype(np.float64))
 
 
 def error_rate(model: LinearModel, rows: TrainingData) -> float:
@@ -49,4 +37,4 @@ def held_out(clean: TrainingData, one_in: int, random_state: int | None) -> Trai
     """One clean row in so many, drawn at random. They are set aside for the attacker alone: ``clean`` keeps them."""
     chosen = np.random.default_rng(random_state).permutation(clean.n_samples)[: max(2, clean.n_samples // one_in)]
     chosen.sort()
-    return TrainingData(clean.X[chosen], clean.y[chosen], clean.sample_weight[chosen], clean.classes)
+    return clean.subset(chosen)

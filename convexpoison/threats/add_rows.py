@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from convexpoison.geometry.support_function import Price, prices
-from convexpoison.learners.subdifferential import Direction
+import numpy as np
+
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.numerics.intervals import Interval
 from convexpoison.spaces.space import Space
 from convexpoison.threats.base import Threat
 from convexpoison.threats.support_bound import price
 
 if TYPE_CHECKING:
+    from convexpoison.geometry.support_function import Price
     from convexpoison.learners.trainers import Trainer
     from convexpoison.poison import Poison
     from convexpoison.problem import Problem
@@ -31,13 +33,20 @@ class AddRows(Threat):
     space: Space
     name: ClassVar[str] = "add"
 
-    def support(self, problem: Problem, v: Direction) -> list[Price]:
+    def support(self, problem: Problem, v: DualVector) -> list[Price]:
+        from convexpoison.geometry.support_function import prices  # only searches ask, and it knows solvers
+
         return prices(problem.victim, problem.target, self.space, v)
 
-    def gain(self, problem: Problem, v: Direction, n_edits: float = 1.0) -> float:
+    def gain(self, problem: Problem, v: DualVector, n_edits: float = 1.0) -> float:
         """Return ``n_edits * max(0, h(v))``, h the support function of the atoms."""
         highest = max(0.0, price(problem.victim, problem.target, self.space, v))
         return float((Interval.of(highest) * n_edits).upper)
+
+    def fewest(self, problem: Problem, v: DualVector, deficit: Interval) -> Interval:
+        """Enclose ``deficit / h(v)``: the gain is proportional to the number of rows."""
+        highest = self.gain(problem, v)
+        return deficit / highest if highest > 0.0 else Interval.of(np.inf)
 
     def apply(self, trainer: Trainer, poison: Poison) -> None:
         for x, y, count in zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True):

@@ -15,11 +15,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from convexpoison.geometry.support_function import Price
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 
 if TYPE_CHECKING:
+    from convexpoison.geometry.support_function import Price
     from convexpoison.learners.trainers import Trainer
+    from convexpoison.numerics.intervals import Interval
     from convexpoison.poison import Poison
     from convexpoison.problem import Problem
 
@@ -31,18 +32,22 @@ class Threat(ABC):
     """The word for it in arguments and files."""
 
     @abstractmethod
-    def support(self, problem: Problem, v: Direction) -> list[Price]:
+    def support(self, problem: Problem, v: DualVector) -> list[Price]:
         """Return the edits of each kind with the largest ``<a(e), v>``: the oracle of searches.
 
         Their ``upper`` is evaluated by the library, rounding included; the largest of them bounds ``<a(e), v>`` for every edit.
         """
 
     @abstractmethod
-    def gain(self, problem: Problem, v: Direction, n_edits: float = 1.0) -> float:
+    def gain(self, problem: Problem, v: DualVector, n_edits: float = 1.0) -> float:
         """Return a rigorous upper bound on ``sum m_e <a(e), v>`` over n_edits edits: the proof.
 
         Outward rounded, not negative, and not decreasing in ``n_edits``.
         """
+
+    @abstractmethod
+    def fewest(self, problem: Problem, v: DualVector, deficit: Interval) -> Interval:
+        """Enclose the least number of edits whose gain reaches a positive deficit; ``inf`` if no number does."""
 
     @abstractmethod
     def apply(self, trainer: Trainer, poison: Poison) -> None:

@@ -35,12 +35,11 @@ from typing import NamedTuple
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.clean_gradient import WEIGHTS, Weight
 from convexpoison.geometry.weak_duality import Domain, bounded_box
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
 from convexpoison.learners.penalty_enclosures import penalty_slope
-from convexpoison.learners.subdifferential import Direction
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.ellipsoid_method import minimize
 from convexpoison.numerics.intervals import Interval, dot, exp
@@ -83,7 +82,7 @@ def price(
     victim: Victim,
     target: LinearModel,
     space: Space,
-    v: Direction,
+    v: DualVector,
     multipliers: Mapping[Side, Multipliers] | None = None,
 ) -> float:
     """An upper bound on ``h(v)``.
@@ -98,12 +97,12 @@ def price(
     float
         ``inf`` where the space is unbounded along v.
     """
-    weight, hull = WEIGHTS[victim.loss.name], Hull.of(space)
+    kink, hull = victim.loss.active_range[1], Hull.of(space)
     growth = Interval.of(victim.kappa) * penalty_slope(victim, target, v)
     highest = -np.inf
     for side in sides(victim, space):
         problem = _Problem(victim.loss, space, hull, target, v, side)
-        if np.isfinite(weight.high) and problem.high >= weight.high:
+        if np.isfinite(kink) and problem.high >= kink:
             highest = np.maximum(highest, 0.0)  # points without loss
         if problem.start <= problem.end:
             given = None if multipliers is None else multipliers.get(side)
@@ -162,7 +161,7 @@ class _Problem:
     space: Space
     hull: Hull
     target: LinearModel
-    v: Direction
+    v: DualVector
     side: Side
     low: float = field(init=False)
     high: float = field(init=False)
@@ -176,11 +175,11 @@ class _Problem:
 
     @property
     def start(self) -> float:
-        return max(self.low, WEIGHTS[self.loss.name].low)
+        return max(self.low, self.loss.active_range[0])
 
     @property
     def end(self) -> float:
-        return min(self.high, WEIGHTS[self.loss.name].high)
+        return min(self.high, self.loss.active_range[1])
 
     def bound(self, multipliers: Multipliers) -> float:
         """What the multipliers prove."""
@@ -190,7 +189,7 @@ class _Problem:
         A = float((self.hull.highest(c, multipliers) + shift).upper)
         if not np.isfinite([A, B, self.start, self.end]).all():
             return np.inf
-        return _summit_bound(WEIGHTS[self.loss.name], A, B, (self.start, self.end), self._summit(A, B)[0])
+        return _summit_bound(self.loss, A, B, (self.start, self.end), self._summit(A, B)[0])
 
     def search(self) -> Multipliers:
         """Good multipliers: the bound is a convex function of them, whose values and subgradients need no rigour here."""
@@ -229,24 +228,24 @@ class _Problem:
         """Where ``q(V) (A + B V)`` is highest, roughly; its value, and q."""
         V = np.array([self.start, self.end])
         if B != 0.0 and np.isfinite(A / B):
-            V = np.append(V, np.clip(WEIGHTS[self.loss.name].summit(A, B), self.start, self.end))
+            V = np.append(V, np.clip(self.loss.stationary_point(A, B), self.start, self.end))
         q = np.abs(self.loss.derivative(V))
         k = int(np.argmax(q * (A + B * V)))
         return float(V[k]), float(q[k] * (A + B * V[k])), float(q[k])
 
 
-def _summit_bound(weight: Weight, A: float, B: float, ends: tuple[float, float], V0: float) -> float:
+def _summit_bound(loss: Loss, A: float, B: float, ends: tuple[float, float], V0: float) -> float:
     """An upper bound on ``q(V) (A + B V)`` between the ends, for any V0 between them."""
     V = Interval.of(ends)
-    line, q = Interval.of(A) + Interval.of(B) * V, weight.value(V)
+    line, q = Interval.of(A) + Interval.of(B) * V, loss.steepness(V)
     top = float(line.upper.max())
     if top <= 0.0:
         return float((q * line).upper.max())
     bound = float((Interval.of(q.upper.max()) * top).upper)  # q is monotone
     place = Interval.of(V0)
-    height, share = Interval.of(A) + Interval.of(B) * place, weight.value(place)
+    height, share = Interval.of(A) + Interval.of(B) * place, loss.steepness(place)
     if height.lower > 0.0 and share.lower > 0.0:
-        growth = ((Interval.of(B) / height - weight.rate(place)) * (V - place)).upper.max()
+        growth = ((Interval.of(B) / height - loss.decay_rate(place)) * (V - place)).upper.max()
         if np.isfinite(growth):
             bound = min(bound, float((share * height * exp(Interval.of(growth))).upper))
     return bound

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import convexpoison as cp
-from convexpoison._utils.deadline import Clock
 from convexpoison.attacks import fewest_points_search as search
+from convexpoison.attacks.base import Budget
 from convexpoison.bounds.tight_program import TightBound
+from convexpoison.data.training_data import TrainingData
+from convexpoison.problem import Problem
 from convexpoison.targets import best_classified, cheapest, label_flips, least_mass, subpopulations
+from convexpoison.threats import AddRows
 
 HINGE, LOGISTIC = cp.Victim("hinge", C_R=0.05), cp.Victim("logistic", C_R=0.02)
 
@@ -56,7 +59,8 @@ def test_history_tells_every_try(digits):
 def test_a_failed_ascent_is_not_lost(digits, monkeypatch):
     """With more points the search goes on from where it ended with fewer, and not from the last success."""
     goal, ascents = cp.goals.ErrorRate(0.08, *digits.test), []
-    looking = search.Search(goal, digits.train, HINGE, digits.space, digits.test, 20, None, Clock("test", None))
+    problem = Problem(HINGE, TrainingData.from_user(digits.train), AddRows(digits.space), goal)
+    looking = search.Search(problem, Budget(), digits.test, 20)
     found, climb = looking.grow(1), looking.climber.climb
 
     def watched(place, n, *how):
@@ -180,7 +184,7 @@ def test_starts_are_read_as_targets_are(digits):
             least_mass(goal, digits.train, start=start, **options)
     with pytest.raises(ValueError, match="for an error rate"):
         least_mass(cp.goals.Flip(digits.X_test[0]), digits.train, start="label_flip", **options)
-    with pytest.raises(ValueError, match="n_starts must be a positive whole number; got 'a'"):
+    with pytest.raises(ValueError, match="n_starts must be a positive integer; got 'a'"):
         least_mass(goal, digits.train, n_starts="a", **options)
 
 

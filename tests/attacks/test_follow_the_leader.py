@@ -195,9 +195,9 @@ def test_summary_speaks_of_the_kept_model(close):
 
 
 def test_a_tight_bound_that_is_not_ready_leaves_that_of_the_models_on_the_way(digits, victim, target, monkeypatch):
-    from convexpoison.bounds.bound import Bound
+    from convexpoison.bounds.bound import Bound, TheTarget
 
-    nothing = lambda problem, limit: Bound(0.0, problem.target, None, np.inf, "tight", "highs")  # noqa: E731
+    nothing = lambda problem, limit: Bound(0.0, TheTarget(problem.target), None, "tight", solver="highs")  # noqa: E731
     monkeypatch.setattr("convexpoison.bounds.target.tight_target_bound", nothing)
     result = cp.attack(target, digits.train, victim=victim, space=digits.space, max_points=10)
     assert 0 < result.induced_bound.value <= 10

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient import gradient
 from convexpoison.attacks.gradient_ascent import Attacker, Pace
 from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
+from tests.attacks.cases import case, changed
 
 
 def some_rows(rng, victim, n, d=4):
@@ -114,7 +114,7 @@ def test_one_point_is_nearly_the_best_of_a_grid(loss):
         for b in ticks
         for y in (-1.0, 1.0)
     )
-    poison = gradient(Task(victim, data, space, 1, rows=rows, progress=False), n_restarts=8)
+    poison = gradient(*case(victim, data, space, 1, rows=rows, progress=False), n_restarts=8)
     found = loss_after_fresh_training(victim, data, rows, Block(poison.points, poison.labels, poison.counts))[0]
     assert found == pytest.approx(poison.info["validation_loss"][-1], rel=1e-6)
     assert best > clean * 1.01
@@ -148,8 +148,8 @@ def test_every_trial_lies_in_the_space_and_the_loss_rises(kind, seed, loss):
     rng = np.random.default_rng(seed)
     victim = cp.Victim(loss, C_R=0.1)
     data, rows = some_rows(rng, victim, 30), some_rows(rng, victim, 20)
-    task = Task(victim, data, spaces_around(data)[kind], 3, rows=rows, random_state=seed)
-    attacker = Watched(task)
+    task = case(victim, data, spaces_around(data)[kind], 3, rows=rows, random_state=seed)
+    attacker = Watched(*task)
     place = attacker.climb(attacker.start(np.array([1, 2])), Pace(1.0, 3 if kind == "constraints" else 8, 1e-4))
     for block in attacker.tried:
         assert task.space.contains(block.points).all()
@@ -166,7 +166,7 @@ def test_whole_numbers_at_the_end(rng):
     data = TrainingData.from_user((X, y))
     space = cp.Space.infer(X).with_integer([0]).with_one_hot([1, 2, 3])
     for jointly in (False, True):
-        poison = gradient(Task(victim, data, space, 4, rows=data, progress=False), jointly=jointly)
+        poison = gradient(*case(victim, data, space, 4, rows=data, progress=False), jointly=jointly)
         assert poison.info["rounded"] and len(poison.labels) == 4
         assert space.contains(poison.points, tol=0.0).all()
         assert poison.info["validation_loss"][-1] > poison.info["validation_loss"][0]
@@ -178,11 +178,11 @@ def test_does_more_than_the_flips_that_it_starts_from(digits, loss, jointly):
     victim = cp.Victim(loss, C_R=0.09)
     data = TrainingData.from_user((digits.X_train, digits.y_train))
     rows = TrainingData.from_user((digits.X_test, digits.y_test))
-    task = Task(victim, data, cp.Space.box(0, 1, 64), 8, rows=rows, progress=False)
-    poison = gradient(task, jointly=jointly)
+    task = case(victim, data, cp.Space.box(0, 1, 64), 8, rows=rows, progress=False)
+    poison = gradient(*task, jointly=jointly)
     assert (poison.status, int(poison.counts.sum())) == ("budget", 8)
     assert task.space.contains(poison.points).all() and set(poison.labels) <= {-1.0, 1.0}
-    attacker = Attacker(task)
+    attacker = Attacker(*task)
     flips = attacker.stand(attacker.start(np.ones(8, dtype=np.int64))).loss
     losses = poison.info["validation_loss"]
     assert losses[-1] - losses[0] > 1.5 * (flips - losses[0])
@@ -211,15 +211,15 @@ def test_stops_at_the_goal_and_at_the_time_limit(digits):
     victim = cp.Victim("hinge", C_R=0.09)
     data = TrainingData.from_user((digits.X_train, digits.y_train))
     clean = victim.trainer(data).model
-    task = Task(victim, data, cp.Space.box(0, 1, 64), 9, rows=data, progress=False)
-    moved = gradient(replace(task, goal=lambda model: model.distance(clean) > 0.1))
+    task = case(victim, data, cp.Space.box(0, 1, 64), 9, rows=data, progress=False)
+    moved = gradient(*changed(task, goal=lambda model: model.distance(clean) > 0.1))
     assert moved.status == "goal" and 1 <= len(moved.labels) < 9
-    assert gradient(replace(task, time_limit_s=1e-9)).status == "time limit"
+    assert gradient(*changed(task, time_limit_s=1e-9)).status == "time limit"
 
 
 def test_interrupted_keeps_what_is_settled(digits, monkeypatch):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
-    task = Task(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 5, rows=data, progress=False)
+    task = case(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 5, rows=data, progress=False)
     climb, calls = Attacker.climb, []
 
     def twice(self, start, pace):
@@ -229,22 +229,22 @@ def test_interrupted_keeps_what_is_settled(digits, monkeypatch):
         return climb(self, start, pace)
 
     monkeypatch.setattr(Attacker, "climb", twice)
-    poison = gradient(task)
+    poison = gradient(*task)
     assert poison.status == "interrupted" and len(poison.labels) == 2
 
 
 def test_the_same_seed_gives_the_same_points(digits):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
-    task = Task(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 3, rows=data, progress=False)
-    np.testing.assert_array_equal(gradient(task).points, gradient(task).points)
-    assert not np.array_equal(gradient(task).points, gradient(replace(task, random_state=1)).points)
+    task = case(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 3, rows=data, progress=False)
+    np.testing.assert_array_equal(gradient(*task).points, gradient(*task).points)
+    assert not np.array_equal(gradient(*task).points, gradient(*changed(task, random_state=1)).points)
 
 
 def test_allowed_labels(digits):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
     space = cp.Space.box(0, 1, 64).with_labels([1])
-    task = Task(cp.Victim("logistic", C_R=0.09), data, space, 4, rows=data, progress=False)
-    np.testing.assert_array_equal(gradient(task).labels, np.ones(4))
+    task = case(cp.Victim("logistic", C_R=0.09), data, space, 4, rows=data, progress=False)
+    np.testing.assert_array_equal(gradient(*task).labels, np.ones(4))
 
 
 @pytest.mark.parametrize(
@@ -258,28 +258,28 @@ def test_allowed_labels(digits):
 )
 def test_refuses_options(digits, options, message):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
-    task = Task(cp.Victim("hinge", C_R=0.09), data, cp.Space.box(0, 1, 64), 4, rows=data)
+    task = case(cp.Victim("hinge", C_R=0.09), data, cp.Space.box(0, 1, 64), 4, rows=data)
     with pytest.raises(ValueError, match=message):
-        gradient(task, **options)
+        gradient(*task, **options)
 
 
 def test_refuses_tasks_without_rows_or_starts(digits):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
-    task = Task(cp.Victim("hinge", C_R=0.09), data, cp.Space.box(0, 1, 64), 4)
+    task = case(cp.Victim("hinge", C_R=0.09), data, cp.Space.box(0, 1, 64), 4)
     with pytest.raises(ValueError, match="validation"):
-        gradient(task)
+        gradient(*task)
     nowhere = cp.Space.box(0, 1, 64).with_ball(np.full(64, 0.9), 0.1)
     with pytest.raises(ValueError, match="none with a label"):
-        gradient(replace(task, rows=data, space=nowhere))
+        gradient(*changed(task, rows=data, space=nowhere))
 
 
 @pytest.mark.parametrize("jointly", [False, True])
 def test_copies_spend_the_budget(digits, jointly):
     """Ten copies a point, and the rest in the last one."""
     data = TrainingData.from_user(digits.train)
-    task = Task(cp.Victim("logistic", C_R=0.05), data, digits.space, 24, rows=TrainingData.from_user(digits.test))
-    poison = gradient(task, copies=10, max_iter=2, jointly=jointly)
+    task = case(cp.Victim("logistic", C_R=0.05), data, digits.space, 24, rows=TrainingData.from_user(digits.test))
+    poison = gradient(*task, copies=10, max_iter=2, jointly=jointly)
     assert poison.counts.tolist() == [10, 10, 4] and len(poison.points) == 3
     assert poison.info["validation_loss"][-1] > poison.info["validation_loss"][0]
     with pytest.raises(ValueError, match="copies"):
-        gradient(task, copies=0)
+        gradient(*task, copies=0)

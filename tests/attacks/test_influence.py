@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
 from convexpoison.attacks.gradient_ascent import Attacker
 from convexpoison.attacks.influence import SmoothHinge, _groups, influence
 from convexpoison.attacks.kkt_check import Copies, poisoned
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.at_optimum import AtOptimum, Block, mean_loss
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses import Hinge
+from tests.attacks.cases import case, changed
 
 
 @pytest.fixture(scope="module")
 def task(digits):
     data = TrainingData.from_user((digits.X_train, digits.y_train))
     rows = TrainingData.from_user((digits.X_test, digits.y_test))
-    return Task(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 12, rows=rows, progress=False)
+    return case(cp.Victim("logistic", C_R=0.09), data, cp.Space.box(0, 1, 64), 12, rows=rows, progress=False)
 
 
 def loss_after_fresh_training(task, poison):
@@ -67,8 +66,8 @@ def test_smoothed_derivative_tends_to_the_exact_one():
 
 @pytest.mark.parametrize("loss", ["hinge", "logistic", "squared_hinge"])
 def test_few_points_many_copies_and_a_rising_loss(task, loss):
-    task = replace(task, victim=cp.Victim(loss, C_R=0.09))
-    poison = influence(task, n_restarts=2, max_iter=15)
+    task = changed(task, victim=cp.Victim(loss, C_R=0.09))
+    poison = influence(*task, n_restarts=2, max_iter=15)
     assert poison.status == "budget"
     np.testing.assert_array_equal(poison.labels, [-1.0, 1.0])
     np.testing.assert_array_equal(poison.counts, [6, 6])
@@ -76,7 +75,7 @@ def test_few_points_many_copies_and_a_rising_loss(task, loss):
     losses = poison.info["validation_loss"]
     assert all(later > earlier for earlier, later in pairwise(losses[1:]))
     assert loss_after_fresh_training(task, poison) == pytest.approx(losses[-1], rel=1e-6)
-    attacker = Attacker(task)
+    attacker = Attacker(*task)
     flips = attacker.stand(attacker.start(np.ones(12, dtype=np.int64))).loss
     assert losses[-1] - losses[0] > 1.5 * (flips - losses[0])
 
@@ -86,7 +85,7 @@ def test_labels_stay_and_responses_too():
     X = rng.uniform(size=(60, 3))
     data = TrainingData.from_user((X, X @ [1.0, 2.0, -1.0] + 0.1 * rng.normal(size=60)), regression=True)
     space = cp.Space.infer(X, data.y)
-    poison = influence(Task(cp.Victim("squared", C=1.0), data, space, 6, rows=data, progress=False), n_distinct=4)
+    poison = influence(*case(cp.Victim("squared", C=1.0), data, space, 6, rows=data, progress=False), n_distinct=4)
     np.testing.assert_array_equal(poison.labels, np.repeat(space.response, 2))
     assert poison.info["smoothing"] is None and poison.counts.sum() == 6
 
@@ -101,7 +100,7 @@ def test_labels_stay_and_responses_too():
 def test_groups_share_the_budget(n, total, share, labels):
     data = TrainingData.from_user((np.array([[0.0], [1.0], [0.2]]), [0, 1, 1]))
     space = cp.Space.box(0, 1, 1).with_labels(labels)
-    attacker = Attacker(Task(cp.Victim("logistic", C=1.0), data, space, total, rows=data))
+    attacker = Attacker(*case(cp.Victim("logistic", C=1.0), data, space, total, rows=data))
     signs, counts = _groups(attacker, n, share)
     assert counts.sum() == total and (counts >= 1).all()
     assert 1 <= len(signs) == len(counts) <= min(n, total)
@@ -115,23 +114,23 @@ def test_whole_numbers_at_the_end():
     X = np.column_stack([rng.integers(0, 5, size=40), rng.normal(size=40)])
     data = TrainingData.from_user((X, np.where(X[:, 0] + X[:, 1] > 2.0, 1, -1)))
     space = cp.Space.infer(X).with_integer([0])
-    task = Task(cp.Victim("hinge", C_R=0.05), data, space, 6, rows=data, progress=False)
-    poison = influence(task)
+    task = case(cp.Victim("hinge", C_R=0.05), data, space, 6, rows=data, progress=False)
+    poison = influence(*task)
     assert poison.info["rounded"]
     assert space.contains(poison.points, tol=0.0).all()
     assert poison.info["validation_loss"][-1] == pytest.approx(loss_after_fresh_training(task, poison), rel=1e-6)
 
 
 def test_goal_time_limit_and_interruption(task, monkeypatch):
-    reached = influence(replace(task, goal=lambda model: True), n_restarts=1, max_iter=2)
+    reached = influence(*changed(task, goal=lambda model: True), n_restarts=1, max_iter=2)
     assert reached.status == "goal" and len(reached.labels) == 2
-    assert influence(replace(task, time_limit_s=1e-9)).status == "time limit"
+    assert influence(*changed(task, time_limit_s=1e-9)).status == "time limit"
 
     def interrupted(self, start, pace):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Attacker, "climb", interrupted)
-    poison = influence(task)
+    poison = influence(*task)
     assert poison.status == "interrupted" and poison.points.shape == (0, 64)
 
 
@@ -146,4 +145,4 @@ def test_goal_time_limit_and_interruption(task, monkeypatch):
 )
 def test_refuses_options(task, options, message):
     with pytest.raises(ValueError, match=message):
-        influence(task, **options)
+        influence(*task, **options)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cvxpy
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
 from convexpoison.attacks.kkt import kkt, splits, start
 from convexpoison.attacks.nearest import nearest_model
 from convexpoison.data.training_data import TrainingData
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
+from tests.attacks.cases import case, changed
 
 SMOOTH = ("logistic", "squared_hinge")
 VICTIMS = [
@@ -40,7 +38,7 @@ def small_task(victim, seed=0, d=3, counts=(4, 6), space=None):
     X = np.clip(rng.normal(size=(20, d)) * 0.3 + 0.4 * y[:, None], -1, 1)
     data = TrainingData.from_user((X, y))
     target = induced(victim, data, [np.full(d, 0.6), np.full(d, -0.5)], [-1, 1], counts)
-    return Task(victim, data, space or cp.Space.box(-1, 1, d), sum(counts), target=target, progress=False)
+    return case(victim, data, space or cp.Space.box(-1, 1, d), sum(counts), target=target, progress=False)
 
 
 def flip_task(digits, loss, n_points):
@@ -48,7 +46,7 @@ def flip_task(digits, loss, n_points):
     model = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.2,), progress=False).model
     data = TrainingData.from_user(digits.train)
     rows = TrainingData.from_user(digits.test, classes=data.classes)
-    return Task(victim, data, cp.Space.box(0, 1, 64), n_points, target=model, rows=rows, progress=False)
+    return case(victim, data, cp.Space.box(0, 1, 64), n_points, target=model, rows=rows, progress=False)
 
 
 @pytest.mark.parametrize("victim", VICTIMS, ids=str)
@@ -56,7 +54,7 @@ def test_finds_points_that_induced_the_target(victim):
     """Two points did it, so the right split leaves no gradient (hinge: but for rows on the margin, which count as without
     loss here and had a share of it)."""
     task = small_task(victim)
-    poison = kkt(task, n_splits=11)
+    poison = kkt(*task, n_splits=11)
     at_kink = Problem(victim, task.data, AddRows(task.space), task.target).subdifferential.pull_b.size
     assert poison.counts.sum() == 10 and len(poison.points) <= 2
     assert task.space.contains(poison.points).all()
@@ -94,7 +92,7 @@ def cone_program(task, n_positive, conditions=lambda x: []):
 @pytest.mark.parametrize("n_points", [20, 60])
 def test_hinge_is_the_authors_cone_program(digits, n_points):
     task = flip_task(digits, "hinge", n_points)
-    poison = kkt(task, keep="residual")
+    poison = kkt(*task, keep="residual")
     for split in poison.info["splits"]:
         assert split["residual"] == pytest.approx(cone_program(task, split["n_positive"]), rel=1e-5, abs=1e-4)
     assert poison.info["residual"] == min(split["residual"] for split in poison.info["splits"])
@@ -109,8 +107,8 @@ def test_hinge_over_convex_spaces(part):
         "slab": (box.with_slab([1, 1, 0], -0.3, 0.4), lambda x: [x[0] + x[1] >= -0.3, x[0] + x[1] <= 0.4]),
         "constraints": (box.with_constraints(lambda x: [cvxpy.norm1(x) <= 1]), lambda x: [cvxpy.norm1(x) <= 1]),
     }[part]
-    task = replace(task, space=space)
-    poison = kkt(task)
+    task = changed(task, space=space)
+    poison = kkt(*task)
     assert space.contains(poison.points, tol=1e-5).all()
     for split in poison.info["splits"]:
         expected = cone_program(task, split["n_positive"], conditions)
@@ -121,9 +119,9 @@ def test_hinge_over_convex_spaces(part):
 def test_smooth_losses_do_as_well_as_another_minimiser(loss):
     """One split of a target out of reach, by SLSQP with numerical derivatives from many starts."""
     victim = cp.Victim(loss, C_R=0.1)
-    task = replace(small_task(victim, d=2), max_points=4)
+    task = changed(small_task(victim, d=2), max_points=4)
     X, y, target = task.data.X, task.data.y, task.target
-    found = {split["n_positive"]: split["residual"] for split in kkt(task).info["splits"]}
+    found = {split["n_positive"]: split["residual"] for split in kkt(*task).info["splits"]}
     theta = np.append(target.coef, target.intercept)
 
     def residual(flat, n_positive):
@@ -148,13 +146,13 @@ def test_nearest_model_leaves_no_more(digits, loss):
     """The stronger relative, which also chooses the split and the rows on the margin."""
     task = flip_task(digits, loss, 60)
     problem = Problem(task.victim, task.data, AddRows(task.space), task.target)
-    assert nearest_model(problem, 60).residual <= kkt(task, keep="residual", n_starts=3).info["residual"] + 1e-6
+    assert nearest_model(problem, 60).residual <= kkt(*task, keep="residual", n_starts=3).info["residual"] + 1e-6
 
 
 def test_reaches_the_targets_error_on_digits(digits):
     """With about as many points as it takes, the kept split's model errs as the target does."""
     task = flip_task(digits, "hinge", 60)
-    poison = kkt(task, keep="error")
+    poison = kkt(*task, keep="error")
     errors = [split["error"] for split in poison.info["splits"]]
     assert poison.info["error"] == max(errors) > 0.01
     model = induced(task.victim, task.data, poison.points, poison.labels, poison.counts)
@@ -176,16 +174,16 @@ class TestSplits:
 
     def test_one_label(self):
         task = small_task(cp.Victim("hinge", C_R=0.1), space=cp.Space.box(-1, 1, 3).with_labels([1]))
-        assert (kkt(task).labels == 1).all()
+        assert (kkt(*task).labels == 1).all()
 
     def test_time_limit_keeps_one(self, digits):
-        poison = kkt(replace(flip_task(digits, "hinge", 60), time_limit_s=1e-9))
+        poison = kkt(*changed(flip_task(digits, "hinge", 60), time_limit_s=1e-9))
         assert poison.status == "time limit" and len(poison.info["splits"]) == 1
 
 
 def test_same_seed_same_points():
     task = small_task(cp.Victim("logistic", C_R=0.1))
-    np.testing.assert_array_equal(kkt(task, n_starts=3).points, kkt(task, n_starts=3).points)
+    np.testing.assert_array_equal(kkt(*task, n_starts=3).points, kkt(*task, n_starts=3).points)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +205,7 @@ def test_bad_input(changes, options, message):
     if message == "no split":
         changes = changes | {"target": cp.LinearModel([5.0, 5.0, 5.0], 0.0)}
     with pytest.raises(ValueError, match=message):
-        kkt(replace(task, **changes), **options)
+        kkt(*changed(task, **changes), **options)
 
 
 @pytest.mark.parametrize("part", ["ball", "slab", "both"])
@@ -227,10 +225,10 @@ def test_points_lie_in_the_space_where_the_solver_is_rough(part, monkeypatch):
                 variable.value = variable.value * 1.01
         return value
 
-    exact = kkt(small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
+    exact = kkt(*small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
     with monkeypatch.context() as patch:
         patch.setattr(cvxpy.Problem, "solve", rough)
-        found = kkt(small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
+        found = kkt(*small_task(cp.Victim("hinge", C=0.5), space=space), n_splits=3)
     assert space.contains(exact.points).all() and space.contains(found.points).all()
     assert not space.contains(1.01 * exact.points).all()  # so rough points do lie outside
     np.testing.assert_allclose(found.points, exact.points, atol=0.02)
@@ -239,4 +237,4 @@ def test_points_lie_in_the_space_where_the_solver_is_rough(part, monkeypatch):
 @pytest.mark.parametrize("options", [{"n_splits": "a"}, {"n_starts": None}, {"n_splits": np.inf}])
 def test_counts_that_are_no_numbers_are_refused(options):
     with pytest.raises(ValueError, match="must be a whole number of at least"):
-        kkt(small_task(cp.Victim("hinge", C=0.5)), **options)
+        kkt(*small_task(cp.Victim("hinge", C=0.5)), **options)

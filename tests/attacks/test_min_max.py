@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import convexpoison as cp
-from convexpoison.attacks.base import Task
 from convexpoison.attacks.damage_bound import damage_bound, loss_upper
 from convexpoison.attacks.min_max import _Game, min_max
 from convexpoison.data.training_data import TrainingData
+from convexpoison.learners.losses import get_loss
+from tests.attacks.cases import case
 
 VICTIMS = [
     cp.Victim(loss, intercept=intercept, **strength)
@@ -43,7 +44,7 @@ def trained(victim, data, points, labels, counts):
 def test_no_attack_of_a_small_game_exceeds_the_bound(victim, learner):
     """All pairs of corners (a convex loss is largest at a corner): the brute-force value lies in the bracket."""
     data, k = clean_rows(np.random.default_rng(1)), 2
-    poison = min_max(Task(victim, data, cp.Space.box(-1, 1, 2), k), learner=learner)
+    poison = min_max(*case(victim, data, cp.Space.box(-1, 1, 2), k), learner=learner)
     atoms = list(product([(a, b) for a in (-1, 1) for b in (-1, 1)], (-1, 1)))
     values = []
     for chosen in combinations_with_replacement(atoms, k):
@@ -61,7 +62,7 @@ def test_no_random_attack_exceeds_the_bound(seed, which):
     """Points anywhere, of any number up to the budget."""
     rng, (victim, learner) = np.random.default_rng(seed), PLAYS[which]
     data, k = clean_rows(rng), int(rng.integers(1, 8))
-    bound = min_max(Task(victim, data, cp.Space.box(-1, 1, 2), k), learner=learner).info["upper_bound"]
+    bound = min_max(*case(victim, data, cp.Space.box(-1, 1, 2), k), learner=learner).info["upper_bound"]
     for _ in range(5):
         n = int(rng.integers(0, k + 1))
         trainer = trained(victim, data, rng.uniform(-1, 1, (n, 2)), rng.choice([-1, 1], n), [1] * n)
@@ -72,7 +73,7 @@ def test_no_random_attack_exceeds_the_bound(seed, which):
 def test_brackets_the_worst_damage_to_digits(digits, loss):
     """The objective that the points cause is within a quarter of what no points exceed."""
     victim, data = cp.Victim(loss, C_R=0.05), TrainingData.from_user(digits.train)
-    poison = min_max(Task(victim, data, cp.Space.box(0, 1, 64), 60))
+    poison = min_max(*case(victim, data, cp.Space.box(0, 1, 64), 60))
     assert poison.status == "budget" and poison.counts.sum() == 60
     info, trainer = poison.info, trained(victim, data, poison.points, poison.labels, poison.counts)
     assert info["objective"] == pytest.approx(trainer.objective / data.n_rows, rel=1e-6)
@@ -85,15 +86,15 @@ def test_brackets_the_worst_damage_to_digits(digits, loss):
 def test_bound_closes_with_many_small_steps(learner):
     """The players' regret vanishes: the mean of late models and the points approach the value of the game."""
     data = clean_rows(np.random.default_rng(2), n=400)
-    task = Task(cp.Victim("logistic", C_R=0.2), data, cp.Space.box(-1, 1, 2), 200)
-    info = min_max(task, learner=learner).info
+    task = case(cp.Victim("logistic", C_R=0.2), data, cp.Space.box(-1, 1, 2), 200)
+    info = min_max(*task, learner=learner).info
     assert info["objective"] <= info["upper_bound"] <= 1.02 * info["objective"]
 
 
 def test_first_points_are_those_of_largest_loss(digits):
     """The first step by the closed form over a box: the corner against the clean model's coefficients."""
     victim, data = cp.Victim("hinge", C_R=0.05), TrainingData.from_user(digits.train)
-    poison = min_max(Task(victim, data, cp.Space.box(0, 1, 64), 2))
+    poison = min_max(*case(victim, data, cp.Space.box(0, 1, 64), 2))
     clean = victim.trainer(data).model
     corners = {y: np.where(y * clean.coef < 0, 1.0, 0.0) for y in (-1, 1)}
     losses = {y: max(0.0, 1 - y * (x @ clean.coef + clean.intercept)) for y, x in corners.items()}
@@ -108,8 +109,8 @@ def test_dual_averaging_is_the_papers_algorithm(rng):
     n, k, radius, eta = 30, 8, 0.1, 0.7  # the ball is reached
     X, y = rng.uniform(-1, 1, (n, 2)), np.where(np.arange(n) % 2, 1, -1)  # labels at random: the victim has an optimum
     victim = cp.Victim("logistic", C=np.inf, intercept="none")
-    task = Task(victim, TrainingData.from_user((X, y)), cp.Space.box([-1, -0.9], [0.8, 1]), k)
-    poison = min_max(task, learner="dual_averaging", radius=radius, step_size=eta)
+    task = case(victim, TrainingData.from_user((X, y)), cp.Space.box([-1, -0.9], [0.8, 1]), k)
+    poison = min_max(*task, learner="dual_averaging", radius=radius, step_size=eta)
     corners, bound = np.array(list(product((-1, 0.8), (-0.9, 1)))), np.inf
     z, lam, theta = np.zeros(2), 1 / eta, np.zeros(2)
     for x, label in zip(poison.points, poison.labels, strict=True):
@@ -127,8 +128,8 @@ def test_decoy_points_are_the_worst_with_little_loss_under_it(digits):
     """Every step against a linear program of SciPy for each label; the bound is still that of all points."""
     victim, data = cp.Victim("hinge", C_R=0.05), TrainingData.from_user(digits.train)
     decoy = cp.targets.label_flip(victim, digits.train, error=0.1, quantiles=(0.2,), progress=False).model
-    task = Task(victim, data, cp.Space.box(0, 1, 64), 12)
-    poison = min_max(task, decoy=decoy)
+    task = case(victim, data, cp.Space.box(0, 1, 64), 12)
+    poison = min_max(*task, decoy=decoy)
     margins = data.y * decoy.decision_function(data.X)
     least = {y: min(1.0, np.quantile(margins[data.y == y], 0.1)) for y in (-1, 1)}
     for t in range(12):
@@ -141,7 +142,7 @@ def test_decoy_points_are_the_worst_with_little_loss_under_it(digits):
         x, y = poison.points[t], poison.labels[t]
         assert y * (x @ decoy.coef + decoy.intercept) >= least[y] - 1e-7
         assert 1 - y * (x @ before.coef + before.intercept) == pytest.approx(max(worst), abs=1e-5)
-    free = min_max(task)
+    free = min_max(*task)
     assert poison.info["objective"] <= min(poison.info["upper_bound"], free.info["upper_bound"])
 
 
@@ -160,7 +161,7 @@ def test_points_lie_in_the_space_and_the_bound_holds_there(space, rng):
     data = clean_rows(rng)
     for loss in ("hinge", "logistic"):
         victim = cp.Victim(loss, C_R=0.1)
-        poison = min_max(Task(victim, data, space, 8))
+        poison = min_max(*case(victim, data, space, 8))
         assert space.contains(poison.points, tol=1e-6).all()
         assert set(poison.labels) <= set(space.labels)
         assert poison.info["objective"] <= poison.info["upper_bound"] < np.inf
@@ -169,14 +170,14 @@ def test_points_lie_in_the_space_and_the_bound_holds_there(space, rng):
 def test_goal_budget_copies_and_time(digits):
     victim, data = cp.Victim("hinge", C_R=0.05), TrainingData.from_user(digits.train)
     space = cp.Space.box(0, 1, 64)
-    many = min_max(Task(victim, data, space, 25), copies=10)
+    many = min_max(*case(victim, data, space, 25), copies=10)
     np.testing.assert_array_equal(many.counts, [10, 10, 5])
     clean = victim.trainer(data).model
     goal = lambda model: model.distance(clean) > 0.5  # noqa: E731
-    found = min_max(Task(victim, data, space, 60, goal=goal))
+    found = min_max(*case(victim, data, space, 60, goal=goal))
     assert found.status == "goal" and 0 < found.counts.sum() < 60
     assert goal(trained(victim, data, found.points, found.labels, found.counts).model)
-    some = min_max(Task(victim, data, space, 10**6, time_limit_s=0.2))
+    some = min_max(*case(victim, data, space, 10**6, time_limit_s=0.2))
     assert some.status == "time limit" and some.info["objective"] <= some.info["upper_bound"]
 
 
@@ -191,10 +192,10 @@ def test_ctrl_c_keeps_the_points_so_far(learner, rng):
                 raise KeyboardInterrupt
             return super().answer(model)
 
-    task = Task(cp.Victim("hinge", C_R=0.1), data, cp.Space.box(-1, 1, 2), 20)
+    task = case(cp.Victim("hinge", C_R=0.1), data, cp.Space.box(-1, 1, 2), 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("convexpoison.attacks.min_max._Game", Interrupting)
-        poison = min_max(task, learner=learner)
+        poison = min_max(*task, learner=learner)
     assert poison.status == "interrupted" and poison.counts.sum() == 4
     assert poison.info["objective"] <= poison.info["upper_bound"]
 
@@ -204,7 +205,7 @@ class TestDamageBound:
     @settings(max_examples=300)
     def test_losses_are_rounded_up(self, margin, loss):
         mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')")
-        bound = mpmath.mpf(float(loss_upper(loss, np.array([margin]))[0]))
+        bound = mpmath.mpf(float(loss_upper(get_loss(loss), np.array([margin]))[0]))
         with mpmath.workdps(60):
             u = mpmath.mpf(margin)
             plus = max(mpmath.mpf(0), 1 - u)
@@ -243,4 +244,4 @@ class TestDamageBound:
 )
 def test_bad_input(victim, options, message, rng):
     with pytest.raises(ValueError, match=message):
-        min_max(Task(victim, clean_rows(rng), cp.Space.box(-1, 1, 2), 3), **options)
+        min_max(*case(victim, clean_rows(rng), cp.Space.box(-1, 1, 2), 3), **options)

@@ -15,7 +15,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexpoison.bounds.goal import GoalBound, certified_robustness, goal_bound
+from convexpoison.bounds.bound import Bound
+from convexpoison.bounds.goal import certified_robustness, goal_bound
 from convexpoison.bounds.robustness import robustness_curve
 from convexpoison.certificates.goal import GoalCertificate
 from convexpoison.certificates.goal_check import Proof
@@ -24,8 +25,7 @@ from convexpoison.data.training_data import TrainingData
 from convexpoison.datasets import Dataset
 from convexpoison.goals import ErrorRate, Flip, Misclassify
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import get_loss
-from convexpoison.learners.losses.support_line import support
+from convexpoison.learners.losses import get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.interval_matrix import Matrix
 from convexpoison.spaces.space import Space
@@ -198,12 +198,12 @@ def test_support_lines_stay_below_the_loss(seed: int, loss: str) -> None:
     rng = np.random.default_rng(seed)
     slopes = rng.random(20) * (3.0 if loss == "squared_hinge" else 1.0)
     u = rng.normal(scale=4.0, size=200)
-    lines = support(get_loss(loss), slopes)[:, None] - slopes[:, None] * u
+    lines = get_loss(loss).support_line(slopes)[:, None] - slopes[:, None] * u
     assert (lines <= get_loss(loss).value(u) + 1e-12).all()
 
 
 @cache
-def small_bound() -> GoalBound:
+def small_bound() -> Bound:
     return goal_bound(Flip([0.9, 0.9]), Victim("hinge", C_R=0.2), small_rows(), Space.box(0, 1, 2))
 
 
@@ -426,3 +426,34 @@ def test_bad_input_is_named(make, error: type[Exception], message: str) -> None:
     X, y = clean_rows(0, 2)
     with pytest.raises(error, match=message):
         make(X, y, Victim("hinge", C_R=0.2))
+
+
+def test_the_checker_decides_which_alternatives_are_excluded(digits: Dataset) -> None:
+    """Whatever the search proposes: an alternative without a proposal, or with one for another label, is not excluded."""
+    victim = Victim("hinge", C_R=0.05)
+    certificate = goal_bound(Flip(digits.X_test[60]), victim, digits.train, digits.space).certificate
+    assert certificate is not None
+    ground = Ground(victim, TrainingData.from_user(digits.train), digits.space)
+    section = certificate.sections[-1]
+    half_spaces = (certificate.rows, certificate.labels)
+
+    class Liar(Barrier):
+        def best_cases(self, m):
+            return [case for case in map(self.change, super().best_cases(m)) if case is not None]
+
+    def excess(change):
+        liar = Liar(ground, half_spaces, section.reference, section.slopes, section.multipliers)
+        object.__setattr__(liar, "change", change)
+        return float(Proof(liar, Matrix(ground.data.X)).excess(section.last).lower)
+
+    assert excess(lambda case: case) > 0.0
+    for label in (-1.0, 1.0):
+        assert excess(lambda case, y=label: None if case[0].excess and case[0].label == y else case) == -np.inf
+    assert excess(lambda case: None if not case[0].excess else case) == -np.inf
+    assert excess(lambda case: (case[0]._replace(label=1.0), case[1]) if case[0].excess else case) == -np.inf
+    # A negative multiplier counts as none, and lines below the loss are refused.
+    assert excess(lambda case: (case[0], -1e9)) <= excess(lambda case: case)
+    assert excess(lambda case: (case[0]._replace(q=2.0), case[1])) == -np.inf
+    # No excess means no excess, whatever lines come with it.
+    free = excess(lambda case: case if case[0].excess else (case[0]._replace(p=-5.0, q=-5.0), case[1]))
+    assert free == excess(lambda case: case)

@@ -18,11 +18,11 @@ from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.near_target import ball_bound, eps_close_bound
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood
-from convexpoison.certificates.near_target import NearCertificate
+from convexpoison.certificates.near_target import NearTargetCertificate
 from convexpoison.certificates.near_target_sets import BallAround, CloseTo, Combination, derivative, settled
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.numerics.intervals import Interval
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
@@ -212,7 +212,7 @@ def test_corollary_1_of_the_paper_is_valid_and_weaker():
     bound = eps_close_bound(Problem(victim, data, AddRows(BOX), target), 1e-3)
     values = bound.candidates
     assert 0 < values["corollary_1"] <= values["witness"] <= bound.value <= 12
-    assert repr(bound).startswith("ApproximateBound(") and float(bound) == bound.value
+    assert repr(bound).startswith("Bound(") and float(bound) == bound.value
 
 
 # -------------------------------------------------------------------- what the bounds are made of
@@ -238,7 +238,7 @@ def test_scores_prices_and_regularisers_move_no_further(seed, which, away, scale
     fall, rise = hood.score_moves()
     change = model.decision_function(data.X) - target.decision_function(data.X)
     assert (change <= rise + 1e-9).all() and (change >= -fall - 1e-9).all()
-    v = Direction(rng.normal(size=space.n_features), 0.0 if victim.intercept == "none" else float(rng.normal()))
+    v = DualVector(rng.normal(size=space.n_features), 0.0 if victim.intercept == "none" else float(rng.normal()))
     sway = hood.sway(v)
     along = (model.coef - target.coef) @ sway.v.w
     along += victim.intercept_weight * (model.intercept - target.intercept) * sway.v.b
@@ -252,7 +252,7 @@ def test_the_sway_is_attained_over_a_box():
     for which in (0, 1, 6, 12):
         rng, victim, data, target = case(2, which)
         close = Close(Problem(victim, data, AddRows(BOX), target), 0.05)
-        sway = close.sway(Direction(rng.normal(size=2), float(rng.normal())))
+        sway = close.sway(DualVector(rng.normal(size=2), float(rng.normal())))
         model = cp.LinearModel(target.coef + sway.move.w, target.intercept + sway.move.b)
         along = sway.move.w @ sway.v.w + sway.move.b * victim.intercept_weight * sway.v.b
         assert along >= sway.value * (1 - 5e-2)
@@ -280,7 +280,7 @@ def test_a_saved_certificate_is_checked_again(which, make, tmp_path):
     bound = make(problem, 0.01)
     assert bound.certified and bound.value > 1.0 and bound.to_dict()["certified"]
     bound.certificate.save(tmp_path / "near.npz")
-    again = NearCertificate.load(tmp_path / "near.npz")
+    again = NearTargetCertificate.load(tmp_path / "near.npz")
     assert again.value == bound.value and again.verify(problem.data)
     assert not replace(again, value=again.value * (1 + 1e-6)).verify(problem.data)
     # A larger neighbourhood, or data that hold less against the target, prove less.
@@ -306,12 +306,12 @@ def test_files_that_are_no_certificates(tmp_path):
     for part, value, message in false_certificates(proof):
         np.savez(path, **{**proof.to_arrays(), part: value})
         with pytest.raises(ValueError, match=message):
-            NearCertificate.load(path)
+            NearTargetCertificate.load(path)
     meta = json.loads(str(proof.to_arrays()["meta"]))
     for change in ({"near": "far"}, {"radius": -1.0}, {"radius": np.nan}, {"value": -2.0}, {"kind": "certificate"}):
         np.savez(path, **{**proof.to_arrays(), "meta": np.array(json.dumps(meta | change))})
         with pytest.raises(ValueError, match="not a neighbourhood certificate"):
-            NearCertificate.load(path)
+            NearTargetCertificate.load(path)
     with pytest.raises(ValueError, match="eps-closeness"):
         replace(proof, near="ball")
     with pytest.raises(ValueError, match="box and one-hot"):
@@ -325,14 +325,14 @@ def test_no_direction_proves_too_much(seed, which, k, near):
     rng, victim, data, induced = case(seed, which, k)
     target = moved(victim, induced, rng, 0.02)
     radius = 0.02 * (1 + 1e-9) if near == "ball" else max(difference(victim, induced, target, BOX), 0.0) + 1e-9
-    v = Direction(rng.normal(size=2), 0.0 if victim.intercept == "none" else float(rng.normal()))
+    v = DualVector(rng.normal(size=2), 0.0 if victim.intercept == "none" else float(rng.normal()))
     masses, points = rng.random(2), rng.uniform(-1, 1, (2, 2))
     made = Combination(np.full(2, masses[0]) if victim.intercept == "free" else masses, points)
-    proof = NearCertificate(victim, target, BOX, near, radius, v, made if near == "eps_close" else None, 0.0)
+    proof = NearTargetCertificate(victim, target, BOX, near, radius, v, made if near == "eps_close" else None, 0.0)
     for _ in range(3):
         assert proof.verify(data).value <= k
         towards = data.X[rng.integers(data.n_samples)] * rng.choice([-1.0, 1.0])
-        proof = replace(proof, direction=Direction(towards, v.b))
+        proof = replace(proof, direction=DualVector(towards, v.b))
 
 
 @pytest.mark.parametrize("which", [0, 6, 12, 18])

@@ -14,7 +14,7 @@ from convexpoison import datasets
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
 from tests.bounds.tight_problems import (
@@ -117,7 +117,7 @@ def test_targets_out_of_reach_are_proven_so(victim, rng):
         assert TightProgram(problem).ratio(bound.direction)[0] == np.inf
     points = columns(problem, rng.uniform(0.1, 1, (2000, 2)))
     v = np.append(bound.direction.w, bound.direction.b)
-    assert (points @ v).max() <= 0.0 < problem.subdifferential.resistance(bound.direction)
+    assert (points @ v).max() <= 0.0 < problem.subdifferential.dual_objective(bound.direction)
 
 
 def test_infinity_is_not_claimed_where_rounding_decides():

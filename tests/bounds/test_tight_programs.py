@@ -16,7 +16,7 @@ from convexpoison.bounds.theorem2 import z
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound, TightProgram
 from convexpoison.errors import SolverError
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
 from tests.bounds.tight_problems import VICTIMS, check, columns, flipped, reachable
@@ -173,6 +173,6 @@ def test_no_model_proves_more_than_the_direction_to_it(seed, victim):
         move = rng.normal(size=3) * scale * (1, 1, victim.intercept != "none")
         towards = problem.target.between(clean, rng.random())
         theta = cp.LinearModel(towards.coef + move[:2], towards.intercept + move[2])
-        v = Direction(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
+        v = DualVector(theta.coef - problem.target.coef, theta.intercept - problem.target.intercept)
         assert z(theorem, theta) <= TightProgram(problem).ratio(v)[0] * (1 + 1e-6) + 1e-6
         assert TightProgram(problem).ratio(v)[0] <= 3 + 1e-6

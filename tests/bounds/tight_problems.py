@@ -12,7 +12,7 @@ import convexpoison as cp
 from convexpoison.bounds.tight import improve
 from convexpoison.bounds.tight_program import TightProgram
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from convexpoison.problem import Problem
 from convexpoison.threats import AddRows
 from tests.loss_difference.queries import sample

@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexpoison.bounds.tight import tight_bound
-from convexpoison.certificates.clean_gradient import resistance
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.clean_gradient import dual_objective
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.data.training_data import TrainingData
 from convexpoison.geometry.support_function import dearest
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.subdifferential import Direction, Stationarity
+from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.learners.victim import Victim
 from convexpoison.problem import Problem
 from convexpoison.spaces.space import Space
@@ -53,8 +54,8 @@ def space_of(victim: Victim, data: TrainingData) -> Space:
     return box if victim.loss.classification else box.with_response(float(data.y.min()), float(data.y.max()))
 
 
-def random_direction(rng: np.random.Generator, victim: Victim, d: int) -> Direction:
-    return Direction(rng.normal(size=d), 0.0 if victim.intercept == "none" else float(rng.normal()))
+def random_direction(rng: np.random.Generator, victim: Victim, d: int) -> DualVector:
+    return DualVector(rng.normal(size=d), 0.0 if victim.intercept == "none" else float(rng.normal()))
 
 
 # -------------------------------------------------------------------- another evaluation
@@ -64,7 +65,7 @@ class Exactly:
     """h(v) and the resistance with mpmath at 300 bits, over a box, by walking along all edges of the box: its image under
     two scores is a polygon whose edges are images of some of them, and the maximum lies on that polygon's boundary."""
 
-    def __init__(self, victim: Victim, data: TrainingData, target: LinearModel, space: Space, v: Direction) -> None:
+    def __init__(self, victim: Victim, data: TrainingData, target: LinearModel, space: Space, v: DualVector) -> None:
         self.mp = pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')").mp.clone()
         self.mp.prec = 300
         self.victim, self.data, self.space = victim, data, space
@@ -96,7 +97,7 @@ class Exactly:
         score, along = self.inner(self.w, x) + self.b, self.inner(self.v, x) + self.v_b
         return (y * score, y * along) if self.victim.loss.classification else (score - y, along)
 
-    def resistance(self) -> Any:
+    def dual_objective(self) -> Any:
         total, shared = self.mp.mpf(0), self.mp.mpf(0)
         weights = self.vector(self.data.sample_weight)
         for row, y, c in zip(self.data.X, self.vector(self.data.y), weights, strict=True):
@@ -175,11 +176,11 @@ def test_against_many_digits(loss: str, intercept: str, mean: bool) -> None:
         space = space_of(victim, data)
         target = LinearModel(2.0 * rng.normal(size=d), 0.0 if intercept == "none" else 0.3)
         v = random_direction(rng, victim, d)
-        if Stationarity.of(victim, data, target).resistance(v) < 0.0:
-            v = Direction(-v.w, -v.b)
+        if Subdifferential.of(victim, data, target).dual_objective(v) < 0.0:
+            v = DualVector(-v.w, -v.b)
         exact = Exactly(victim, data, target, space, v)
-        pull, h = exact.resistance(), exact.price()
-        found = resistance(victim, data, target, v)
+        pull, h = exact.dual_objective(), exact.price()
+        found = dual_objective(victim, data, target, v)
         assert found.lower <= pull <= found.upper
         assert found.upper - found.lower <= 1e-12
         upper = price(victim, target, space, v)
@@ -206,7 +207,7 @@ def test_never_above_the_float_ratio(seed: int, loss: str, intercept: str, mean:
     sharp = dearest(victim, target, space, v).value
     upper = price(victim, target, space, v)
     assert upper >= sharp - 1e-12
-    pull = Stationarity.of(victim, data, target).resistance(v)
+    pull = Subdifferential.of(victim, data, target).dual_objective(v)
     claim = certify(victim, target, space, v, data).value
     if pull <= 0.0:
         assert claim <= 1e-9
@@ -234,13 +235,13 @@ def test_never_above_a_known_attack(seed: int, loss: str, intercept: str, mean: 
     X, y = np.vstack([data.X, points]), np.concatenate([data.y, answers])
     target = victim.trainer(TrainingData(X, y, np.ones(len(y)), data.classes)).model
     clean = victim.trainer(data).model
-    away = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
+    away = DualVector(clean.coef - target.coef, clean.intercept - target.intercept)
     for v in (away, random_direction(rng, victim, d)):
         assert certify(victim, target, space, v, data).value <= k * (1.0 + 1e-5)
 
 
 @lru_cache
-def hinge_problem() -> tuple[Problem, Direction]:
+def hinge_problem() -> tuple[Problem, DualVector]:
     rng, victim = np.random.default_rng(5), Victim("hinge", C_R=0.05)
     data = random_rows(rng, victim, 60, 4)
     space = space_of(victim, data)
@@ -252,11 +253,11 @@ def hinge_problem() -> tuple[Problem, Direction]:
 
 
 @pytest.fixture
-def problem() -> tuple[Problem, Direction]:
+def problem() -> tuple[Problem, DualVector]:
     return hinge_problem()
 
 
-def certificate_of(problem: tuple[Problem, Direction]) -> Certificate:
+def certificate_of(problem: tuple[Problem, DualVector]) -> TargetCertificate:
     p, v = problem
     return certify(p.victim, p.target, p.space, v, p.data)
 
@@ -282,7 +283,7 @@ def test_a_row_on_the_kink() -> None:
     space = Space.box(0.0, 1.0, 1)
     # G = 1 + 0.25 + 0.5 - t with t in [0, 1]; at v = -1 the least resistance is 0.75 and the dearest point, x = 1 with
     # label +1, costs 1. Without that label no point pulls that way.
-    v = Direction(np.array([-1.0]), 0.0)
+    v = DualVector(np.array([-1.0]), 0.0)
     claim = certify(victim, target, space, v, data)
     assert claim.value == pytest.approx(0.75, rel=1e-8) and claim.value <= 0.75
     assert certify(victim, target, space.with_labels([-1]), v, data).value == math.inf
@@ -300,7 +301,7 @@ def test_unattainable(loss: str) -> None:
     space = space_of(victim, data)
     space = replace(space, upper=np.array([1.0, 1.0, 1.0, 0.0]))
     target = LinearModel(np.array([0.5, -0.5, 0.2, 1.0]))
-    claim = certify(victim, target, space, Direction(np.array([0.0, 0.0, 0.0, -1.0]), 0.0), data)
+    claim = certify(victim, target, space, DualVector(np.array([0.0, 0.0, 0.0, -1.0]), 0.0), data)
     assert claim.value == math.inf and claim.n_points == math.inf
     verdict = claim.verify(data)
     assert verdict and "no number of" in verdict.reason
@@ -318,7 +319,7 @@ def test_slabs_and_balls_cut_the_price(rng: np.random.Generator) -> None:
         victim = victim_of(loss, "regularized", True)
         box = Space.box(0.0, 1.0, 2) if loss != "squared" else Space.box(0.0, 1.0, 2).with_response(-1.0, 1.0)
         space = box.with_slab([1.0, 1.0], 0.4, 1.1).with_ball([0.5, 0.2], 0.45)
-        target, v = LinearModel(np.array([1.0, -0.7]), 0.1), Direction(np.array([0.8, 0.9]), -0.4)
+        target, v = LinearModel(np.array([1.0, -0.7]), 0.1), DualVector(np.array([0.8, 0.9]), -0.4)
         upper = price(victim, target, space, v)
         grid = np.linspace(0.0, 1.0, 401)
         points = np.array(list(product(grid, grid)))
@@ -328,7 +329,7 @@ def test_slabs_and_balls_cut_the_price(rng: np.random.Generator) -> None:
         assert upper < price(victim, target, box, v) - 0.01
 
 
-def gradients(victim: Victim, target: LinearModel, v: Direction, X: np.ndarray, y: float) -> np.ndarray:
+def gradients(victim: Victim, target: LinearModel, v: DualVector, X: np.ndarray, y: float) -> np.ndarray:
     """``<a(z), v>`` of many points."""
     argument = victim.loss.argument(target.decision_function(X), y)
     along = victim.loss.derivative(argument) * victim.loss.slope(y) * (X @ v.w + v.b)
@@ -342,7 +343,7 @@ def test_any_multipliers_are_valid(seed: int, loss: str) -> None:
     rng, victim = np.random.default_rng(seed), victim_of(loss, "regularized", True)
     space = Space.box(-1.0, 1.0, 3).with_slab(rng.normal(size=3), -2.0, 2.0).with_ball(0.1 * rng.normal(size=3), 0.9)
     space = space if loss != "squared" else space.with_response(-1.0, 1.0)
-    target, v = LinearModel(rng.normal(size=3), 0.2), Direction(rng.normal(size=3), 0.5)
+    target, v = LinearModel(rng.normal(size=3), 0.2), DualVector(rng.normal(size=3), 0.5)
     chosen: dict[Side, Multipliers] = {
         side: Multipliers(float(rng.normal()), rng.normal(size=1), rng.normal(size=(1, 3)))
         for side in sides(victim, space)
@@ -357,7 +358,7 @@ def test_any_multipliers_are_valid(seed: int, loss: str) -> None:
 
 def test_balls_and_slabs_bound_an_unbounded_box() -> None:
     victim, data = Victim("hinge", C=1.0), TrainingData(np.eye(2), np.array([-1.0, 1.0]), np.ones(2), (-1, 1))
-    target, v = LinearModel(np.array([0.3, -0.3])), Direction(np.array([-1.0, 1.0]), 0.0)
+    target, v = LinearModel(np.array([0.3, -0.3])), DualVector(np.array([-1.0, 1.0]), 0.0)
     open_box = Space.box(-np.inf, np.inf, 2)
     assert certify(victim, target, open_box, v, data).value == 0.0
     cut = open_box.with_slab([1.0, 0.0], -1.0, 1.0).with_slab([0.0, 1.0], -1.0, 1.0)
@@ -365,40 +366,42 @@ def test_balls_and_slabs_bound_an_unbounded_box() -> None:
     assert certify(victim, target, cut, v, data).value == pytest.approx(closed.value, rel=1e-9)
     inside = certify(victim, target, open_box.with_ball([0.5, 0.5], 2.0), v, data)
     # The dearest point has v @ x = 2 sqrt(2) where the margin allows it, which it does: 0.3 * 2 sqrt(2) < 1.
-    pull = Stationarity.of(victim, data, target).resistance(v)
+    pull = Subdifferential.of(victim, data, target).dual_objective(v)
     assert inside.value == pytest.approx(pull / (2.0 * math.sqrt(2.0)), rel=1e-6)
 
 
 # -------------------------------------------------------------------- tampering
 
 
-def _turned(c: Certificate) -> Certificate:
-    return replace(c, direction=Direction(-c.direction.w, -c.direction.b))
+def _turned(c: TargetCertificate) -> TargetCertificate:
+    return replace(c, direction=DualVector(-c.direction.w, -c.direction.b))
 
 
-def _noisy(c: Certificate) -> Certificate:
-    return replace(c, direction=Direction(c.direction.w + 0.3 * np.abs(c.direction.w).max(), c.direction.b))
+def _noisy(c: TargetCertificate) -> TargetCertificate:
+    return replace(c, direction=DualVector(c.direction.w + 0.3 * np.abs(c.direction.w).max(), c.direction.b))
 
 
-def _greedy(c: Certificate) -> Certificate:
+def _greedy(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=c.value * (1.0 + 1e-8))
 
 
-def _infinite(c: Certificate) -> Certificate:
+def _infinite(c: TargetCertificate) -> TargetCertificate:
     return replace(c, value=math.inf)
 
 
-def _retargeted(c: Certificate) -> Certificate:
+def _retargeted(c: TargetCertificate) -> TargetCertificate:
     p, _ = hinge_problem()
     return replace(c, target=c.target.between(p.victim.trainer(p.data).model, 0.5))
 
 
-def _wider(c: Certificate) -> Certificate:
+def _wider(c: TargetCertificate) -> TargetCertificate:
     return replace(c, space=Space.box(-1.0, 2.0, c.space.n_features))
 
 
 @pytest.mark.parametrize("change", [_turned, _noisy, _greedy, _infinite, _retargeted, _wider])
-def test_tampered(change: Callable[[Certificate], Certificate], problem: tuple[Problem, Direction]) -> None:
+def test_tampered(
+    change: Callable[[TargetCertificate], TargetCertificate], problem: tuple[Problem, DualVector]
+) -> None:
     honest, data = certificate_of(problem), problem[0].data
     assert honest.verify(data)
     tampered = change(honest)
@@ -407,7 +410,7 @@ def test_tampered(change: Callable[[Certificate], Certificate], problem: tuple[P
     assert "claims" in verdict.reason
 
 
-def test_other_data(problem: tuple[Problem, Direction]) -> None:
+def test_other_data(problem: tuple[Problem, DualVector]) -> None:
     honest, data = certificate_of(problem), problem[0].data
     poisoned = data.y.copy()
     poisoned[data.y * problem[0].target.decision_function(data.X) < 0.5] *= -1.0
@@ -428,7 +431,7 @@ def test_no_direction_proves_more_than_the_attack(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scale = 10.0 ** rng.integers(-300, 300)
     noise = rng.normal(size=4) * 10.0 ** rng.integers(-12, 2) * np.abs(honest.w).max()
-    v = Direction(scale * (honest.w + noise), scale * honest.b)
+    v = DualVector(scale * (honest.w + noise), scale * honest.b)
     claim = certify(problem.victim, problem.target, problem.space, v, problem.data)
     assert claim.value <= hinge_mass() * (1.0 + 1e-9)
 
@@ -439,14 +442,14 @@ def hinge_mass() -> float:
 
 
 @pytest.mark.parametrize("bad", [math.nan, -1.0])
-def test_no_number_is_refused(bad: float, problem: tuple[Problem, Direction]) -> None:
+def test_no_number_is_refused(bad: float, problem: tuple[Problem, DualVector]) -> None:
     honest = certificate_of(problem)
     with pytest.raises(ValueError, match="number of points"):
         replace(honest, value=bad)
     with pytest.raises(ValueError, match="NaN"):
-        replace(honest, direction=Direction(np.full(4, bad), math.inf))
+        replace(honest, direction=DualVector(np.full(4, bad), math.inf))
     with pytest.raises(ValueError, match="agree"):
-        replace(honest, direction=Direction(np.ones(3), 0.0))
+        replace(honest, direction=DualVector(np.ones(3), 0.0))
     with pytest.raises(ValueError, match="no intercept"):
         replace(honest, victim=Victim("hinge", C=1.0, intercept="none"))
     with pytest.raises(ValueError, match="response"):
@@ -456,7 +459,7 @@ def test_no_number_is_refused(bad: float, problem: tuple[Problem, Direction]) ->
 # -------------------------------------------------------------------- data and files
 
 
-def test_weights_sparse_rows_and_labels_in_words(problem: tuple[Problem, Direction]) -> None:
+def test_weights_sparse_rows_and_labels_in_words(problem: tuple[Problem, DualVector]) -> None:
     p, v = problem
     words = replace(p.target, classes=("ham", "spam"))
     labels = np.where(p.data.y > 0, "spam", "ham")
@@ -470,7 +473,7 @@ def test_weights_sparse_rows_and_labels_in_words(problem: tuple[Problem, Directi
     assert weighted.verify((p.data.X, labels), np.full(60, 2.0))
 
 
-def test_saved_and_loaded(tmp_path: Path, problem: tuple[Problem, Direction]) -> None:
+def test_saved_and_loaded(tmp_path: Path, problem: tuple[Problem, DualVector]) -> None:
     p, v = problem
     space = p.space.with_one_hot([0, 1], at_most_one=True).with_ball(np.full(4, 0.5), 3.0)
     space = (
@@ -484,7 +487,7 @@ def test_saved_and_loaded(tmp_path: Path, problem: tuple[Problem, Direction]) ->
         saved = certify(p.victim, target, space, v, (p.data.X, labels))
         assert "constraints are left out" in saved.note
         saved.save(tmp_path / "c.npz")
-        loaded = Certificate.load(tmp_path / "c.npz")
+        loaded = TargetCertificate.load(tmp_path / "c.npz")
         assert loaded.victim == saved.victim and loaded.target.classes == target.classes
         assert (loaded.value, loaded.note) == (saved.value, saved.note)
         assert loaded.space.parts == space.parts - {"constraints"} and loaded.space.one_hot == space.one_hot
@@ -499,15 +502,15 @@ def test_saved_regression(tmp_path: Path, rng: np.random.Generator) -> None:
     data = random_rows(rng, victim, 30, 2)
     space, target = space_of(victim, data), LinearModel(np.array([0.5, 0.5]), 0.1)
     clean = victim.trainer(data).model
-    v = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
+    v = DualVector(clean.coef - target.coef, clean.intercept - target.intercept)
     saved = certify(victim, target, space, v, data)
     saved.save(tmp_path / "r.npz")
-    loaded = Certificate.load(tmp_path / "r.npz")
+    loaded = TargetCertificate.load(tmp_path / "r.npz")
     assert saved.value > 0.0 and loaded.verify((data.X, data.y))
     assert loaded.space.response == space.response and "squared" in loaded.statement
 
 
-def test_unreadable_files(tmp_path: Path, problem: tuple[Problem, Direction]) -> None:
+def test_unreadable_files(tmp_path: Path, problem: tuple[Problem, DualVector]) -> None:
     path = tmp_path / "c.npz"
     certificate_of(problem).save(path)
     with np.load(path) as file:
@@ -530,7 +533,7 @@ def test_unreadable_files(tmp_path: Path, problem: tuple[Problem, Direction]) ->
     for content in changed:
         np.savez(path, **content)
         with pytest.raises(ValueError, match="not a certificate"):
-            Certificate.load(path)
+            TargetCertificate.load(path)
     path.write_bytes(b"no zip file")
     with pytest.raises(ValueError, match="not a certificate"):
-        Certificate.load(path)
+        TargetCertificate.load(path)

@@ -13,9 +13,9 @@ import scipy.sparse as sp
 from click.testing import CliRunner, Result
 
 import convexpoison as cp
-from convexpoison.certificates.target import Certificate, certify
+from convexpoison.certificates.target import TargetCertificate, certify
 from convexpoison.cli.commands import main
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 
@@ -34,22 +34,22 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def honest(rows: tuple[np.ndarray, np.ndarray]) -> Certificate:
+def honest(rows: tuple[np.ndarray, np.ndarray]) -> TargetCertificate:
     X, y = rows
     victim = Victim("logistic", C=1.0)
     clean, other = victim.fit(X, y), victim.fit(X, np.roll(y, 7))
     target = replace(other, classes=("ham", "spam"))
-    v = Direction(clean.coef - target.coef, clean.intercept - target.intercept)
+    v = DualVector(clean.coef - target.coef, clean.intercept - target.intercept)
     return certify(victim, target, Space.box(0.0, 1.0, 3), v, (X, y))
 
 
 @pytest.fixture
-def saved(tmp_path: Path, honest: Certificate) -> Path:
+def saved(tmp_path: Path, honest: TargetCertificate) -> Path:
     honest.save(tmp_path / "certificate.npz")
     return tmp_path / "certificate.npz"
 
 
-def test_holds(saved: Path, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_holds(saved: Path, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "rows.npz", X=rows[0], y=rows[1])
     result = run(saved, tmp_path / "rows.npz")
     assert "logistic loss, C=1" in result.stdout and "\nholds: at least" in result.stdout
@@ -76,7 +76,9 @@ def test_csv(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -
     run(saved, tmp_path / "rows.csv", "--label", "kind")
 
 
-def test_does_not_hold(saved: Path, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_does_not_hold(
+    saved: Path, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
     np.savez(tmp_path / "rows.npz", X=rows[0], y=rows[1])
     replace(honest, value=1.01 * honest.value).save(saved)
     result = run(saved, tmp_path / "rows.npz", status=1)
@@ -100,7 +102,7 @@ def test_bad_input(saved: Path, rows: tuple[np.ndarray, np.ndarray], tmp_path: P
 
 @pytest.mark.parametrize("what", ["goal", "ball", "eps_close"])
 def test_other_kinds_of_certificates(
-    what: str, honest: Certificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+    what: str, honest: TargetCertificate, rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     X, y = rows
     terms: dict[str, Any] = {"victim": honest.victim, "space": honest.space}

@@ -28,7 +28,7 @@ from sklearn.svm import LinearSVC
 
 import convexpoison as cp
 from convexpoison.data.pipeline import PipelineMap
-from convexpoison.learners.losses.base import get_loss
+from convexpoison.learners.losses import get_loss
 from convexpoison.loss_difference.query import Question
 
 pd = pytest.importorskip("pandas", reason="pandas is not installed (extra 'frame')")

@@ -146,7 +146,7 @@ def test_poison_points_as_images_and_as_a_table(digits: Dataset, attack: cp.Atta
     )
     table = attack.plot_points(4).images[0].get_array()
     np.testing.assert_array_equal(table, points[:4])
-    with pytest.raises(ValueError, match="64 features, which are no image of shape"):
+    with pytest.raises(ValueError, match="64 features, which do not form an image of shape"):
         attack.plot_points(shape=(8, 9))
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import convexpoison as cp
 from convexpoison.errors import SolverError
 from convexpoison.geometry.support_function import dearest, has_point_without_loss, prices, score_range
-from convexpoison.learners.losses.base import LOSSES
-from convexpoison.learners.subdifferential import Direction
+from convexpoison.learners.dual_vector import DualVector
+from convexpoison.learners.losses import LOSSES
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram, space_rows
 from tests.loss_difference.queries import random_space, sample
@@ -44,7 +44,7 @@ def question(rng, loss, d):
     intercept = ["regularized", "free", "none"][rng.integers(3)]
     b, v_b = (0.0, 0.0) if intercept == "none" else rng.normal(size=2)
     target = cp.LinearModel(rng.normal(size=d) * 2.0, b)
-    return cp.Victim(loss, intercept=intercept, **strength), target, Direction(rng.normal(size=d) * 3.0, v_b)
+    return cp.Victim(loss, intercept=intercept, **strength), target, DualVector(rng.normal(size=d) * 3.0, v_b)
 
 
 def random_labels(rng, space):
@@ -171,7 +171,7 @@ def test_scaled_directions_have_scaled_prices(rng):
         victim, target, v = question(rng, loss, 3)
         one = dearest(victim, target, space, v).upper
         for scale in (1e-6, 1e6):
-            scaled = dearest(victim, target, space, Direction(scale * v.w, scale * v.b)).upper
+            scaled = dearest(victim, target, space, DualVector(scale * v.w, scale * v.b)).upper
             assert scaled == pytest.approx(scale * one, rel=1e-7)
 
 
@@ -187,15 +187,15 @@ def test_points_without_loss_are_worth_what_regularisation_they_add():
     """Under the score 10 x only margins from 10 up: the hinge has no gradient but kappa grad R = 0.1 * 10."""
     space, target = cp.Space.box(1, 2, 1).with_labels([1]), cp.LinearModel([10.0])
     for loss in ("hinge", "squared_hinge"):
-        price = dearest(cp.Victim(loss, C_R=0.1, intercept="none"), target, space, Direction(np.array([3.0]), 0.0))
+        price = dearest(cp.Victim(loss, C_R=0.1, intercept="none"), target, space, DualVector(np.array([3.0]), 0.0))
         assert price.value == pytest.approx(3.0) and price.upper == pytest.approx(3.0, rel=1e-12)
-        nothing = dearest(cp.Victim(loss, C=1.0, intercept="none"), target, space, Direction(np.array([3.0]), 0.0))
+        nothing = dearest(cp.Victim(loss, C=1.0, intercept="none"), target, space, DualVector(np.array([3.0]), 0.0))
         assert nothing.value == nothing.upper == 0.0  # exactly: rounding must not hide that a target is unattainable
 
 
 def test_a_steep_edge_at_margin_one_is_let_in():
     """The second column hardly moves the margin and moves the product a lot: rounding decides where margin 1 lies on it."""
-    target, v = cp.LinearModel([1.0, 1e-15]), Direction(np.array([0.0, -1.0]), 0.0)
+    target, v = cp.LinearModel([1.0, 1e-15]), DualVector(np.array([0.0, -1.0]), 0.0)
     price = dearest(
         cp.Victim("hinge", C=1.0, intercept="none"), target, cp.Space.box([1, 0], [1, 1]).with_labels([1]), v
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from convexpoison.geometry.weak_duality import linear_upper_bound
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import LOSSES, get_loss
+from convexpoison.learners.losses import LOSSES, get_loss
 from convexpoison.loss_difference.backends import backend
 from convexpoison.loss_difference.query import Proposal, Question
 from convexpoison.loss_difference.upper_bound import upper_bound

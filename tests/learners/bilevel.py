@@ -10,7 +10,7 @@ import numpy as np
 from convexpoison import Victim
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit import InnerProblem, OuterLoss, SmoothHinge
-from convexpoison.learners.losses.base import get_loss
+from convexpoison.learners.losses import get_loss
 
 LOSSES = ("logistic", "squared_hinge", SmoothHinge(0.3), "squared")
 TUNES = ("l2", "per_class", "per_feature")

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC, LinearSVC
 
 from convexpoison import LinearModel, Victim
+from convexpoison.data.row_operator import RowOperator
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.trainers import active_set
 from convexpoison.learners.trainers.active_set import ActiveSetTrainer
@@ -125,7 +126,7 @@ def test_rows_with_few_nonzeros_stay_sparse_and_train_alike(intercept):
     victim = Victim("hinge", C=5.0, intercept=intercept)
     data, added = TrainingData(X, y, np.ones(300)), rng.random((20, 120))
     sparse = _after(ActiveSetTrainer(victim, data), added)
-    with patch.object(active_set.GrowingRows, "is_sparse", False):
+    with patch.object(RowOperator, "is_sparse", False):
         dense = _after(ActiveSetTrainer(victim, data), added)
     assert sp.issparse(sparse._free.rows) and not sp.issparse(dense._free.rows)
     assert sparse.model.distance(dense.model) < 1e-6 * np.linalg.norm(dense.model.coef)

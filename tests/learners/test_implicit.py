@@ -18,7 +18,7 @@ from convexpoison.learners.implicit import (
     solve_inner,
     tuned_victim,
 )
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses import Hinge
 from tests.learners.bilevel import CASES, LOSSES, bilevel, central, relative
 
 INTERCEPTS = ("regularized", "free", "none")

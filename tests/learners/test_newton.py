@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 
-from convexpoison.data.row_operator import AffineRows
+from convexpoison.data.row_operator import RowOperator
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import SolverError
 from convexpoison.learners.linear_model import LinearModel
@@ -289,34 +289,11 @@ def test_labels_are_the_users_and_every_smooth_loss_comes_here() -> None:
     assert isinstance(make_trainer(Victim("squared_hinge", C=1.0), make_data()), NewtonTrainer)
 
 
-# Rows with their column of ones
-
-
-@pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("density", [1.0, 0.15, 0.02])
-def test_products_of_rows(intercept: bool, density: float) -> None:
-    rng = np.random.default_rng(7)
-    X = sp.random(1500, 20, density=density, random_state=7).toarray()
-    rows = AffineRows(X, intercept)
-    added = rng.normal(size=(20, 20))
-    for x in added:
-        rows.append(x)
-    full = np.vstack([X, added])
-    full = np.column_stack([full, np.ones(len(full))]) if intercept else full
-    w, v = rng.normal(size=full.shape[1]), rng.uniform(size=len(full)) * rng.integers(0, 2, size=len(full))
-    np.testing.assert_allclose(rows.dot(w), full @ w, atol=1e-12)
-    np.testing.assert_allclose(rows.transposed_dot(v), v @ full, atol=1e-12)
-    np.testing.assert_allclose(rows.gram(v), (full * v[:, None]).T @ full, atol=1e-11)
-    np.testing.assert_allclose(rows.gram_diagonal(v), np.diag(rows.gram(v)), atol=1e-11)
-    np.testing.assert_allclose(rows.lift(added[0]), full[1500], atol=0)
-    scale = rng.uniform(0.5, 2.0, size=full.shape[1])
-    for factor in (1.0, 3.0):  # the second time from what was kept
-        np.testing.assert_allclose(rows.row_gram(factor * scale), (full * factor * scale) @ full.T, atol=1e-11)
-    np.testing.assert_allclose(rows.row_gram(scale**2), (full * scale**2) @ full.T, atol=1e-11)
+# Newton systems
 
 
 def test_a_singular_hessian_still_preconditions() -> None:
-    rows = AffineRows(np.ones((10, 3)), False)
+    rows = RowOperator(np.ones((10, 3)))
     step = HessianSolver(rows).solve(np.ones(3), np.ones(10), np.zeros(3), lambda *_: True)
     np.testing.assert_allclose(10 * step.scores, -np.ones(10), rtol=1e-6)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import get_loss
+from convexpoison.learners.losses import get_loss
 from convexpoison.loss_difference.query import Question
 from convexpoison.solvers.linear_program import LinearProgram
 from convexpoison.spaces.space import Space

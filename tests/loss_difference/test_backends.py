@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import MissingDependencyError, SolverError, SolverTimeoutError
-from convexpoison.learners.implicit.best_response import RoundedHinge
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import LOSSES, Loss, get_loss
-from convexpoison.learners.losses.smooth_hinge import SmoothHinge
+from convexpoison.learners.losses import LOSSES, Loss, RoundedHinge, SmoothHinge, get_loss
 from convexpoison.learners.victim import Victim
 from convexpoison.loss_difference.backends import backend, choose, names
 from convexpoison.loss_difference.linear_backend import LinearBackend

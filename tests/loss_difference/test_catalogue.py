@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convexpoison.learners.losses.base import LOSSES
+from convexpoison.learners.losses import LOSSES
 from convexpoison.loss_difference.backends import backend, names
 from convexpoison.loss_difference.solve import answer
 from tests.catalogue import CATALOGUE, Known

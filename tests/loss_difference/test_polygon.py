@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import differential_evolution, minimize_scalar
 
 from convexpoison.learners.linear_model import LinearModel
-from convexpoison.learners.losses.base import LOSSES, get_loss
+from convexpoison.learners.losses import LOSSES, get_loss
 from convexpoison.loss_difference import branch_and_bound, polygon
 from convexpoison.loss_difference.backends import backend, choose
 from convexpoison.loss_difference.query import Proposal, Question

@@ -129,7 +129,7 @@ def test_what_training_refuses(folder: Path) -> None:
     assert "requires --data-dependent" in refused(*start, "--sigma", 1, "--sigma-option", "n=2")
     assert "sigma must be positive" in refused(*start, "--sigma", -1)
     assert "epochs >= 1" in refused(*start, "--sigma", 1, "--epochs", 0)
-    assert "numbers with commas" in refused(*start, "--sigma", 1, "--milestones", "1;2")
+    assert "numbers separated by commas" in refused(*start, "--sigma", 1, "--milestones", "1;2")
     assert "does not exist" in refused("train", *DATA, "--sigma", 1, "--weights", "nowhere/no.st")
     assert "exactly one of --dataset and --data" in refused("train", *FLAT, "--sigma", 1, "--weights", "no.st")
     assert not (folder / "no.st").exists()

@@ -164,7 +164,7 @@ def test_an_abstention_inside_a_ball_is_answered_and_elsewhere_is_not_stored(hal
     assert memory.certify(edge, **SMALL).prediction.tolist() == [-1]
     assert len(memory) == 0
     memory.balls.put(np.array([0.6, 0.5]), 1, 0.3)
-    memory._told.append((1, 0.3, 0.25, 500))
+    memory._base_answers.append((1, 0.3, 0.25, 500))
     found = memory.certify(edge, **SMALL)
     assert found.prediction.tolist() == [1]
     assert found.radius[0] == pytest.approx(0.2, rel=1e-6)

@@ -140,7 +140,7 @@ def test_memory_that_runs_out_in_several_threads_at_once() -> None:
                 raise torch.OutOfMemoryError("out of memory")
             return x.flatten(1)[:, :2]
 
-    with pytest.warns(RuntimeWarning, match="going on with 50"):
+    with pytest.warns(RuntimeWarning, match="continuing with 50"):
         found = _certified(Large(), 3)
     np.testing.assert_array_equal(found, _certified(Large(), 1, batch_size=50))
 

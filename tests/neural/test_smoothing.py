@@ -346,7 +346,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once() -> None:
     net = _Odd(answer)
     inner.eval()
     classifier = SmoothedClassifier(net, 0.5, batch_size=400, random_state=0)
-    with pytest.warns(RuntimeWarning, match="going on with 200") as told:
+    with pytest.warns(RuntimeWarning, match="continuing with 200") as told:
         found = classifier.certify(_images(), n=900)
     assert len(told) == 1
     assert max(sizes[-10:]) <= 50
@@ -414,8 +414,8 @@ def test_bad_settings(settings: dict[str, Any], message: str) -> None:
         ({"X": np.full((1, 1, 8, 8), np.nan)}, "NaN or infinity"),
         ({"X": _images(2, 3)}, r"does not take images of shape \(3, 8, 8\)"),
         ({"X": _images()[0, 0, 0]}, "needs a first axis"),
-        ({"radii": [0.1, -0.1]}, "must be finite and not negative"),
-        ({"radii": [0.1], "tolerance": 0.1}, "radii goes without bound, two_sided and tolerance"),
+        ({"radii": [0.1, -0.1]}, "must be finite and nonnegative"),
+        ({"radii": [0.1], "tolerance": 0.1}, "radii excludes bound, two_sided and tolerance"),
         ({"sigma": [0.1, 0.2]}, r"sigma has shape \(2,\)"),
     ],
 )

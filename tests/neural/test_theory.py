@@ -205,15 +205,15 @@ def test_the_attack_stays_in_the_balls_and_lowers_the_radius(victim):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: one_dimension([0.0], [1.0, 2.0], 0.1), "as many points"),
+        (lambda: one_dimension([0.0], [1.0, 2.0], 0.1), "equally many points"),
         (lambda: one_dimension([1.0], [0.0], 0.1), "below the positive"),
         (lambda: one_dimension([0.0], [1.0], 0.0), "eps is 0.0"),
         (lambda: one_dimension([0.0], [np.nan], 0.1), "x_plus must be finite"),
         (lambda: one_dimension([0.0], [1.0], 0.1, fraction=0.0), "fraction"),
         (lambda: two_gaussians(scale=-1.0), "scale is -1.0"),
         (lambda: two_gaussians(n_features=0), "n_features"),
-        (lambda: average_radius(cp.LinearModel([0.0], 1.0), [[0.0]], [1]), "no hyperplane"),
-        (lambda: attack_linear(LEAST_SQUARES, [[0.0]], [[1.0, 1.0]], 0.1), "as many features"),
+        (lambda: average_radius(cp.LinearModel([0.0], 1.0), [[0.0]], [1]), "no separating hyperplane"),
+        (lambda: attack_linear(LEAST_SQUARES, [[0.0]], [[1.0, 1.0]], 0.1), "equal n_features"),
         (lambda: attack_linear(LEAST_SQUARES, [[0.0]], [[1.0]], -0.1), "eps is -0.1"),
         (lambda: attack_linear(cp.Victim("hinge", C=1.0), [[0.0]], [[1.0]], 0.1), "cannot be differentiated"),
     ],

@@ -185,7 +185,7 @@ def test_what_cannot_be_read_leaves_the_old_page(runs: list[Path], tmp_path: Pat
 
 
 def test_reading_gives_the_results_themselves(runs: list[Path], attack: cp.AttackResult) -> None:
-    kinds = ["AttackResult", "Certificate", "SweepResult", "Evaluation", "PoisonResult", "ModelTargetedPoison"]
+    kinds = ["AttackResult", "TargetCertificate", "SweepResult", "Evaluation", "PoisonResult", "ModelTargetedPoison"]
     assert [type(read_run(path)).__name__ for path in runs] == kinds
     assert read_run(runs[0]).summary() == attack.summary()
     assert set(claims_in(runs[0])) == {"bound", "induced_bound"} and set(claims_in(runs[1])) == {"certificate"}

@@ -107,7 +107,7 @@ def test_the_usual_method_for_a_goal_has_its_options() -> None:
     grid = {"dataset": ["digits_17"], "C_R": [0.05], "target": [{"error_rate": {"rate": 0.05}}], "max_iter": [5]}
     result = cp.sweep(grid | {"n_starts": [1], "seed": [0]})
     assert not result.failed, result.failed[0].error
-    named = cp.sweep(grid | {"n_starts": [1], "seed": [0], "method": ["least_mass"]})
+    named = cp.sweep(grid | {"n_starts": [1], "seed": [0], "method": ["fewest_points"]})
     assert result.to_frame()["n_points"].tolist() == named.to_frame()["n_points"].tolist()
     with pytest.raises(ValueError, match="unknown parameter max_iter"):
         cp.sweep(grid | {"target": [FLIP], "max_points": [1]})
@@ -314,15 +314,15 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, n_j
 def test_an_interrupted_attack_is_not_finished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from convexpoison.attacks.evaluate import Recorder
 
-    look = Recorder.look
+    look = Recorder.record
 
     def interrupted_once(self: Recorder) -> Any:
         if len(self.run.points) == 2:
-            monkeypatch.setattr(Recorder, "look", look)
+            monkeypatch.setattr(Recorder, "record", look)
             raise KeyboardInterrupt
         return look(self)
 
-    monkeypatch.setattr(Recorder, "look", interrupted_once)
+    monkeypatch.setattr(Recorder, "record", interrupted_once)
     grid = {"dataset": ["digits_17"], "C_R": [0.05], "target": [FLIP], "max_points": [5]}
     result = cp.sweep(grid, store=tmp_path)
     assert result.interrupted and len(result.pending) == 1

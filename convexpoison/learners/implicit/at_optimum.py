@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.losses.base import Loss
@@ -100,7 +99,7 @@ class AtOptimum:
     def __init__(self, victim: Victim, data: TrainingData, rows: TrainingData, inner: Loss | None = None) -> None:
         self._victim, self._outer = victim, rows
         self._inner = victim.loss if inner is None else inner
-        self._rows = AffineRows(data.X, victim.intercept != "none")
+        self._rows = data.rows.growing(victim.intercept != "none")
         self._hessian = RowSolver(self._rows)
         self._y, self._weight = data.y, data.sample_weight
         self._metric = np.ones(self._rows.n_parameters)

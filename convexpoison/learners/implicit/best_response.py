@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 
 from convexpoison._utils.types import FloatArray
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import Loss
+from convexpoison.learners.losses.rounded_hinge import RoundedHinge
 from convexpoison.learners.trainers.hessian import Step
 from convexpoison.learners.trainers.newton import NewtonTrainer
 from convexpoison.learners.victim import Victim
@@ -26,31 +25,6 @@ _RESIDUAL = 1e-8
 
 _LOOSE_INTERCEPT = 1e3
 """Scaling of an intercept that is to be free: its penalty is a millionth of what a weight's would be."""
-
-
-class RoundedHinge(Loss):
-    """The hinge with a parabola within ``width / 2`` of its kink; elsewhere it is the hinge, and has no curvature.
-
-    Rows off the kink cost nothing in a Hessian, which they would with a loss that is curved everywhere.
-    """
-
-    name = "rounded_hinge"
-    bends_most_at = 1.0
-
-    def __init__(self, width: float = 0.05) -> None:
-        self.width = width
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        short = 1.0 - np.asarray(argument, dtype=np.float64)
-        inside = np.maximum(short + 0.5 * self.width, 0.0)
-        return np.where(short < 0.5 * self.width, inside**2 / (2.0 * self.width), short)
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return -np.clip((1.0 - np.asarray(argument, dtype=np.float64)) / self.width + 0.5, 0.0, 1.0)
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        near = np.abs(1.0 - np.asarray(argument, dtype=np.float64)) < 0.5 * self.width
-        return np.where(near, 1.0 / self.width, 0.0)
 
 
 def _rounded(victim: Victim) -> Victim:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit.tuning import Tuning, make_tuning
 from convexpoison.learners.linear_model import LinearModel
@@ -102,7 +101,7 @@ class InnerProblem:
             )
         labels = np.asarray(labels, dtype=np.float64)
         self.loss: Loss = victim.loss
-        self.rows = AffineRows(data.X, victim.intercept != "none")
+        self.rows = data.rows.growing(victim.intercept != "none")
         for _ in labels:
             self.rows.append(np.zeros(data.n_features))
         self.y = np.concatenate([data.y, labels])
@@ -177,7 +176,7 @@ class OuterLoss:
 
     def __init__(self, victim: Victim, rows: TrainingData) -> None:
         self.loss = victim.loss
-        self._rows = AffineRows(rows.X, victim.intercept != "none")
+        self._rows = rows.rows.growing(victim.intercept != "none")
         self._y, self._slope = rows.y, victim.loss.slope(rows.y)
         self._weight = rows.sample_weight / rows.sample_weight.sum()
 

@@ -10,53 +10,88 @@ The contract, written once (every other module relies on it):
 - ``derivative`` at a kink is the value on the side where the loss is active (hinge at ``u = 1``: -1); ``curvature``
   is the (generalised) second derivative.
 
-All functions act elementwise on arrays of any shape and return float64 arrays of that shape.
+All functions act elementwise on arrays of any shape and return float64 arrays of that shape. What a loss may define besides is
+in :mod:`convexpoison.learners.losses.formulas`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from convexpoison._utils.types import FloatArray
+from convexpoison.learners.losses.formulas import FORMULAS, Formulas
+
+_CONTRACT = ("classification", "smooth", "argument", "slope", "value", "derivative", "curvature")
 
 
-class Loss(ABC):
-    """A convex loss of one argument; see the module docstring for the contract."""
+class Loss(Formulas, ABC):
+    """A convex loss of one argument; see the module docstring for the contract.
 
-    name: ClassVar[str]
+    A formula counts only in a class that keeps the functions that it was derived from: as Python drops an inherited
+    ``__hash__`` where ``__eq__`` is redefined, a subclass that redefines a part of the contract loses the formulas that it does
+    not redefine too. Nothing is ever proven with the formulas of another loss.
+    """
+
     classification: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     """Continuously differentiable, so that Newton's method applies."""
-    bends_most_at: ClassVar[float] = 0.0
+    bends_most_at: float = 0.0
     """An argument at which the curvature is largest; it never rises on the way from there, on either side."""
+    n_scores: ClassVar[int] = 1
+    """Number of scores of a row that the loss depends on. The geometry of two models (hulls, edges, sandwich) is that of the
+    plane, and asks for 1."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for formula in FORMULAS:
+            if _is_of_another_loss(cls, formula):
+                setattr(cls, formula, getattr(Formulas, formula))
+        if _is_of_another_loss(cls, "name"):
+            cls.name = cls.__name__  # files and messages name a loss
+
+    def missing(self, *formulas: str) -> list[str]:
+        """Return those of the formulas that this loss does not define."""
+        return [name for name in formulas if getattr(type(self), name) is getattr(Formulas, name)]
+
+    def need(self, purpose: str, *formulas: str) -> None:
+        """Check that the loss defines these formulas.
+
+        Raises
+        ------
+        ValueError
+            If it does not, with the names of those that are missing.
+        """
+        if missing := self.missing(*formulas):
+            raise ValueError(
+                f"{purpose} is not compatible with the loss {self.name!r}: it must define {', '.join(missing)}"
+            )
 
     def argument(self, scores: ArrayLike, y: ArrayLike) -> FloatArray:
-        """Margin ``y * score`` (classification) or residual ``score - y`` (regression)."""
+        """Return the margin ``y * score`` (classification) or the residual ``score - y`` (regression)."""
         if self.classification:
             return np.multiply(y, scores, dtype=np.float64)
         return np.subtract(scores, y, dtype=np.float64)
 
     def slope(self, y: ArrayLike) -> FloatArray:
-        """Derivative of the argument with respect to the score, one entry a row."""
+        """Return the derivative of the argument with respect to the score, one entry a row."""
         y = np.asarray(y, dtype=np.float64)
         return y if self.classification else np.ones_like(y)
 
     @abstractmethod
     def value(self, argument: ArrayLike) -> FloatArray:
-        """``phi(argument)``, never negative."""
+        """Return ``phi(argument)``, never negative."""
 
     @abstractmethod
     def derivative(self, argument: ArrayLike) -> FloatArray:
-        """``phi'(argument)``; at a kink the derivative of the active side."""
+        """Return ``phi'(argument)``; at a kink the derivative of the active side."""
 
     @abstractmethod
     def curvature(self, argument: ArrayLike) -> FloatArray:
-        """``phi''(argument)``; at a jump of ``phi'`` the larger one-sided value."""
+        """Return ``phi''(argument)``; at a jump of ``phi'`` the larger one-sided value."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -68,82 +103,7 @@ class Loss(ABC):
         return hash(self.name)
 
 
-class Hinge(Loss):
-    """``max(0, 1 - u)``: the SVM of MTP and of ``LinearSVC(loss="hinge")``."""
-
-    name = "hinge"
-    smooth = False
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        return np.maximum(0.0, 1.0 - np.asarray(argument, dtype=np.float64))
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return np.where(np.asarray(argument) <= 1.0, -1.0, 0.0)
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        return np.zeros_like(argument, dtype=np.float64)
-
-
-class SquaredHinge(Loss):
-    """``max(0, 1 - u)**2``: scikit-learn's default for ``LinearSVC``."""
-
-    name = "squared_hinge"
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        return np.maximum(0.0, 1.0 - np.asarray(argument, dtype=np.float64)) ** 2
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return -2.0 * np.maximum(0.0, 1.0 - np.asarray(argument, dtype=np.float64))
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        return np.where(np.asarray(argument) <= 1.0, 2.0, 0.0)
-
-
-class Logistic(Loss):
-    """``log(1 + exp(-u))``: ``LogisticRegression``."""
-
-    name = "logistic"
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        return np.logaddexp(0.0, -np.asarray(argument, dtype=np.float64))
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return np.asarray(-expit(-np.asarray(argument, dtype=np.float64)))
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        u = np.asarray(argument, dtype=np.float64)
-        return np.asarray(expit(u) * expit(-u))
-
-
-class Squared(Loss):
-    """``r**2`` for regression, the data term of ``Ridge`` and ``LinearRegression``."""
-
-    name = "squared"
-    classification = False
-
-    def value(self, argument: ArrayLike) -> FloatArray:
-        return np.asarray(argument, dtype=np.float64) ** 2
-
-    def derivative(self, argument: ArrayLike) -> FloatArray:
-        return 2.0 * np.asarray(argument, dtype=np.float64)
-
-    def curvature(self, argument: ArrayLike) -> FloatArray:
-        return np.full_like(argument, 2.0, dtype=np.float64)
-
-
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Hinge(), SquaredHinge(), Logistic(), Squared())}
-
-
-def get_loss(loss: str | Loss) -> Loss:
-    """The loss of that name (or the loss itself).
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    """
-    if isinstance(loss, Loss):
-        return loss
-    if loss not in LOSSES:
-        raise ValueError(f"unknown loss {loss!r}; choose one of {sorted(LOSSES)}")
-    return LOSSES[loss]
+def _is_of_another_loss(cls: type[Loss], attribute: str) -> bool:
+    """Return whether the class inherits the attribute from one with another function of the contract."""
+    origin = next((base for base in cls.__mro__ if attribute in vars(base)), Formulas)
+    return origin is not Formulas and any(getattr(origin, part, None) is not getattr(cls, part) for part in _CONTRACT)

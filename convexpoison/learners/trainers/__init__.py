@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convexpoison.data.training_data import TrainingData
-from convexpoison.learners.losses.base import Hinge
+from convexpoison.learners.losses.hinge import Hinge
 from convexpoison.learners.trainers.base import Trainer
 
 if TYPE_CHECKING:

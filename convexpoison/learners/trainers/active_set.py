@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import GrowingRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.errors import SolverError
 from convexpoison.learners.linear_model import LinearModel
@@ -48,7 +47,7 @@ class ActiveSetTrainer(Trainer):
             raise ValueError("the hinge loss needs regularisation: give the victim a finite C, or C_R > 0")
         self.victim = victim
         self._classes = data.classes
-        self._rows = GrowingRows(data.X)
+        self._rows = data.rows.growing(False)
         self._screen = Screen(self._rows)
         self._y = data.y.copy()
         self._c = data.sample_weight.copy()

@@ -10,7 +10,7 @@ from scipy.linalg.blas import dtrsv
 from scipy.linalg.lapack import dpotrf
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
+from convexpoison.data.row_operator import RowOperator
 
 Solve = Callable[[FloatArray], FloatArray]
 
@@ -50,8 +50,8 @@ class HessianSolver:
     have paid for it. Passes are counted, not timed, so that runs can be repeated.
     """
 
-    def __init__(self, rows: AffineRows) -> None:
-        self._rows = rows
+    def __init__(self, rows: RowOperator) -> None:
+        self.rows = rows
         self._factor: Solve | None = None
         self._lost = 0
 
@@ -70,8 +70,8 @@ class HessianSolver:
         first = size = float(residual @ direction)
         iterations = 0
         while iterations < _MAX_ITERATIONS:
-            moved = self._rows.dot(direction)
-            image = self._rows.transposed_dot(curvature * moved) + ridge * direction
+            moved = self.rows.dot(direction)
+            image = self.rows.transposed_dot(curvature * moved) + ridge * direction
             bend = float(direction @ image)
             if bend <= 0:  # a flat direction: only rounding errors lead there
                 break
@@ -89,20 +89,20 @@ class HessianSolver:
 
     def _preconditioner(self, curvature: FloatArray, ridge: FloatArray) -> Solve:
         # Without a ridge nothing bounds the error that an old factor leaves, so the factor is always a fresh one.
-        if self._rows.n_parameters <= DENSE_LIMIT and (self._lost >= self._price() or not ridge.any()):
-            self._factor, self._lost = _factorise(self._rows.gram(curvature) + np.diag(ridge)), 0
+        if self.rows.n_parameters <= DENSE_LIMIT and (self._lost >= self._price() or not ridge.any()):
+            self._factor, self._lost = _factorise(self.rows.gram(curvature) + np.diag(ridge)), 0
         if self._factor is not None:
             return self._factor
-        diagonal = self._rows.gram_diagonal(curvature) + ridge
+        diagonal = self.rows.gram_diagonal(curvature) + ridge
         return lambda v: v / np.where(diagonal > 0, diagonal, 1.0)
 
     def _price(self) -> float:
         """Cost of a factor in products with the Hessian."""
-        p = self._rows.n_parameters
-        return p**2 * (self._rows.n_rows + p / 3) / (_DENSE_SPEED * 2 * self._rows.n_stored)
+        p = self.rows.n_parameters
+        return p**2 * (self.rows.n_rows + p / 3) / (_DENSE_SPEED * 2 * self.rows.n_stored)
 
 
-def rank_deficient(rows: AffineRows, weight: FloatArray) -> bool:
+def rank_deficient(rows: RowOperator, weight: FloatArray) -> bool:
     """Whether the rows with positive weight leave a direction free, to rounding and whatever the columns' units.
 
     Beyond 2,000 parameters only the rows are counted.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.trainers.hessian import Step
 
@@ -47,7 +46,7 @@ class SmoothObjective:
         self._victim = victim
         self._loss = victim.loss
         self._free = victim.intercept == "free"
-        self.rows = AffineRows(data.X, victim.intercept != "none")
+        self.rows = data.rows.growing(victim.intercept != "none")
         self.y = np.array(data.y, dtype=np.float64)
         self.weight = np.array(data.sample_weight, dtype=np.float64)
         self._n = data.n_rows

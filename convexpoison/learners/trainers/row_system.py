@@ -32,21 +32,21 @@ class RowSolver(HessianSolver):
 
     @property
     def _fewer_rows(self) -> bool:
-        return self._rows.n_rows < min(self._rows.n_parameters, DENSE_LIMIT)
+        return self.rows.n_rows < min(self.rows.n_parameters, DENSE_LIMIT)
 
     def _price(self) -> float:
         if not self._fewer_rows:
             return super()._price()
-        n = self._rows.n_rows
-        added = n - self._rows.n_clean
-        return n * (n * n / 3 + added * self._rows.n_parameters) / (_DENSE_SPEED * 2 * self._rows.n_stored)
+        n = self.rows.n_rows
+        added = n - self.rows.n_clean
+        return n * (n * n / 3 + added * self.rows.n_parameters) / (_DENSE_SPEED * 2 * self.rows.n_stored)
 
     def _woodbury(self, curvature: FloatArray, ridge: FloatArray) -> Solve:
-        root, rows = np.sqrt(curvature), deepcopy(self._rows)
+        root, rows = np.sqrt(curvature), deepcopy(self.rows)
         if not ridge.all():
             diagonal = rows.gram_diagonal(curvature)
             ridge = np.where(ridge > 0, ridge, np.where(diagonal > 0, diagonal, 1.0))
-        system = root[:, None] * self._rows.row_gram(1.0 / ridge) * root
+        system = root[:, None] * self.rows.row_gram(1.0 / ridge) * root
         system[np.diag_indices_from(system)] += 1.0
         factor, failed = dpotrf(system)  # at least the identity, so that only NaN can fail
         if failed:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import GrowingRows
+from convexpoison.data.row_operator import RowOperator
 
 _NEAR_SHARE = 6
 """One row in six is looked at between two looks at all rows: on MNIST the two costs are then about equal."""
@@ -21,7 +21,7 @@ _NEAR_SHARE = 6
 class Screen:
     """Margins of the rows near margin 1, and, when the model has moved too far, of all rows again."""
 
-    def __init__(self, rows: GrowingRows) -> None:
+    def __init__(self, rows: RowOperator) -> None:
         self._rows = rows
         self._norms = np.sqrt(rows.squared_norms() + 1.0)
         self._reference: tuple[FloatArray, float] | None = None

@@ -1,1 +1,1 @@
-"""What a smoothed classifier is worth: certified accuracies, radii, distortions, kept image by image."""
+"""Evaluation of smoothed classifiers: certified accuracies, radii and distortions, recorded per image."""

@@ -1,4 +1,4 @@
-"""Empirical robustness: how far projected gradient descent must move an image before the smoothed classifier errs."""
+"""Empirical robustness: the least l2 distortion with which projected gradient descent changes the smoothed prediction."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from convexpoison.neural.smoothing.sampling import stream_seed
 
 @dataclass(frozen=True, eq=False)
 class Distortion(Shown):
-    """The least distortion, among those tried, with which the attack succeeded.
+    """Least distortions, among those tried, with which the attack succeeded.
 
     Attributes
     ----------
     distortion : float array of shape (n_images,)
-        l2 norm; 0 where the clean image is not predicted rightly, infinite where no attack succeeded.
+        l2 norm; 0 where the clean image is misclassified, infinite where no attack succeeded.
     adversarial : float32 array, shape of the images
-        The attacked images; the image itself where none succeeded.
+        Attacked images; the original image where no attack succeeded.
     eps : float array
-        The budgets that were tried.
+        Budgets tried.
     """
 
     distortion: FloatArray
@@ -38,7 +38,7 @@ class Distortion(Shown):
 
     @property
     def mean(self) -> float:
-        """Mean over the images on which an attack succeeded; NaN where there is none."""
+        """Mean distortion over the images on which an attack succeeded; NaN if there is none."""
         found = self.distortion[np.isfinite(self.distortion)]
         return float(found.mean()) if found.size else float("nan")
 
@@ -48,16 +48,16 @@ class Distortion(Shown):
         return float(np.isfinite(self.distortion).mean())
 
     def to_frame(self) -> Any:
-        """One row an image, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per image."""
         return frame_of({"distortion": self.distortion}, "Distortion.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers by name."""
         mean = self.mean
-        return {"images": len(self.distortion), "attacked with success": self.success, "mean l2 distortion": mean}
+        return {"images": len(self.distortion), "attack success rate": self.success, "mean l2 distortion": mean}
 
     def plot(self, ax: Any = None) -> Any:
-        """Share of images that withstand the attack, against its budget.
+        """Plot the share of images that withstand the attack, against its budget.
 
         Raises
         ------
@@ -76,12 +76,12 @@ def pgd_distortion(
     classifier: SmoothedClassifier, X: Any, y: npt.ArrayLike, eps: npt.ArrayLike, *,
     steps: int = 100, n: int = 20, check: int = 1000, alpha: float = 0.001,
 ) -> Distortion:  # fmt: skip
-    """The least l2 distortion with which projected gradient descent changes the smoothed classifier's right answer.
+    """Find the least l2 distortion with which projected gradient descent changes the correct smoothed prediction.
 
-    For each budget, from small to large, an attack on the images that still stand: ``steps`` steps of length
-    ``2 eps / steps`` along the normalised gradient of ``-log`` of the label's mean probability over ``n`` draws, which stay
-    the same through the attack; then the image is clipped to ``input_range``. It succeeds where :meth:`predict`, with fresh
-    draws, gives another class with confidence: an abstention is no success.
+    For each budget, in ascending order, the remaining images are attacked by ``steps`` steps of length ``2 eps / steps``
+    along the normalised gradient of ``-log`` of the label's mean probability over ``n`` draws, which are fixed during the
+    attack; after each step, the image is clipped to ``input_range``. The attack succeeds where :meth:`predict`, with fresh
+    draws, returns another class: an abstention is no success.
 
     Parameters
     ----------
@@ -89,16 +89,16 @@ def pgd_distortion(
     X : array or tensor of shape (n_images, ...)
     y : int array of shape (n_images,)
     eps : array
-        l2 budgets to try.
+        l2 budgets.
     steps, n : int
-        PACD attacks with 100 steps, 20 draws on MNIST and 10 on CIFAR-10.
+        PACD uses 100 steps, 20 draws on MNIST and 10 on CIFAR-10.
     check, alpha
-        As ``n`` and ``alpha`` of :meth:`SmoothedClassifier.predict`.
+        ``n`` and ``alpha`` of :meth:`SmoothedClassifier.predict`.
 
     Raises
     ------
     ValueError
-        As :meth:`SmoothedClassifier.predict`; budgets that are not above 0.
+        As in :meth:`SmoothedClassifier.predict`; if a budget is not positive.
 
     References
     ----------
@@ -110,7 +110,7 @@ def pgd_distortion(
     if labels.shape != (len(images),):
         raise ValueError(f"y has shape {labels.shape}; it needs one label for each of the {len(images)} images")
     if not (budgets.size and np.isfinite(budgets).all() and budgets[0] > 0.0):
-        raise ValueError(f"eps is {eps!r}; pass budgets above 0")
+        raise ValueError(f"eps is {eps!r}; pass positive budgets")
     steps, n = inputs.check_count("steps", steps), inputs.check_count("n", n)
     distortion = np.full(len(images), np.inf)
     adversarial = images.clone()
@@ -147,7 +147,7 @@ def _attack(
             mean = soft_votes(outputs, classifier.outputs, beta)[:, label].mean()
             (slope,) = torch.autograd.grad(-mean.clamp_min(1e-20).log(), leaf)
             delta = delta + (2.0 * eps / steps) * slope / slope.norm().clamp_min(1e-20)
-            # Clipping to the range moves every coordinate towards the image, so that the norm does not grow.
+            # Clipping to the range moves every coordinate towards the image, so the norm does not increase.
             delta = delta * (eps / delta.norm().clamp_min(eps))
             delta = (start + delta).clamp(low, high) - start
     return forward.unflat((start + delta).clamp(low, high), shape)

@@ -1,4 +1,4 @@
-"""Certifies a test set, image by image, and goes on where it was stopped."""
+"""Resumable certification of a test set, image by image."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def evaluate(
     path: str | os.PathLike[str] | None = None, idx: npt.ArrayLike | None = None, n0: int = 100, n: int = 100_000,
     alpha: float = 0.001, chunk: int = 1, about: dict[str, Any] | None = None, progress: bool | None = None, **options: Any,
 ) -> Evaluation:  # fmt: skip
-    """Certify a test set, image by image, with every result on the disk as soon as it is made.
+    """Certify a test set, image by image, and write every result to disk immediately.
 
     Parameters
     ----------
     classifier : SmoothedClassifier or MemoryClassifier
-        A memory is asked in the order of the images; on going on, the earlier answers are put back into it first.
+        A memory is queried in the order of the images; on resumption, the earlier predictions are first restored to it.
     X : array or tensor of shape (n_images, ...)
     y : int array of shape (n_images,)
-        Labels as the network counts its classes, from 0.
+        Class indices of the network, from 0.
     path : path, optional
-        A file to write; where it holds images already, with the same settings, only the others are certified (a classifier
-        with ``random_state=None`` takes the file's seed, and keeps it). The settings do not tell one network from another:
-        that is the caller's matter (``about``).
+        File of records. If it exists, with the same settings, only the remaining images are certified (a classifier with
+        ``random_state=None`` permanently adopts its seed). The settings do not identify the network: the caller is
+        responsible for this (``about``).
     idx : int array, optional
-        Place of each image in its data set; by default 0, 1, ...
+        Index of each image in its data set; default: 0, 1, ...
     n0, n, alpha, **options
         As in :meth:`SmoothedClassifier.certify`.
     chunk : int
-        Images at a time; more than one is worth it only for few draws.
+        Images per call; values above 1 are faster only for few draws.
     about : dict, optional
-        Further settings of the file, plain numbers and words: what else the results depend on, such as the network's weights.
+        Further settings of the file, numbers and strings, on which the results depend, such as the network's weights.
     progress : bool or None
-        Progress bar; None: on a terminal only.
+        Show a progress bar; None: on a terminal only.
 
     Returns
     -------
@@ -55,18 +55,18 @@ def evaluate(
     Raises
     ------
     ValueError
-        As :meth:`SmoothedClassifier.certify`; lengths that differ; an ``idx`` twice; a file with other settings.
+        As in :meth:`SmoothedClassifier.certify`; if lengths differ, ``idx`` has duplicates, or the file has other settings.
     """
     labels = np.asarray(y)
     places = np.arange(len(labels)) if idx is None else np.asarray(idx)
     if not len(X) == len(labels) == len(places):
         raise ValueError(
-            f"X has {len(X)} images, y {len(labels)} labels and idx {len(places)} places; they must be as many"
+            f"X has {len(X)} images, y {len(labels)} labels and idx {len(places)} entries; their numbers must be equal"
         )
     if len(np.unique(places)) != len(places):
-        raise ValueError("idx holds a place twice; each image needs one of its own")
+        raise ValueError("idx contains duplicates; each image needs a distinct index")
     if labels.dtype.kind not in "iu":
-        raise ValueError(f"y holds {labels.dtype}; labels are whole numbers from 0, as the network counts its classes")
+        raise ValueError(f"y has dtype {labels.dtype}; labels are integers from 0, the class indices of the network")
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; it must be at least 1")
     settings = _settings(classifier) | {"n0": n0, "n": n, "alpha": alpha} | options | (about or {})
@@ -78,7 +78,7 @@ def evaluate(
     done = {name: np.empty(0) for name in COLUMNS} if writer is None else writer.done
     rows: list[tuple[Any, ...]] = []
     at = {int(place): i for i, place in enumerate(places)}
-    _put_back(classifier, X, done, at)
+    _restore(classifier, X, done, at)
     finished = {int(place) for place in done["idx"]}
     left = [i for i, place in enumerate(places) if int(place) not in finished]
     for start in tqdm(range(0, len(left), chunk), disable=None if progress is None else not progress, desc="certify"):
@@ -96,10 +96,12 @@ def evaluate(
     return _collect(done, rows, at, settings)
 
 
-def _put_back(classifier: Any, X: Any, done: dict[str, np.ndarray], at: dict[int, int]) -> None:
-    strangers = [int(place) for place in done["idx"] if int(place) not in at]
-    if strangers:
-        raise ValueError(f"the file holds idx {strangers[0]}, which is none of those to certify; choose another path")
+def _restore(classifier: Any, X: Any, done: dict[str, np.ndarray], at: dict[int, int]) -> None:
+    unknown = [int(place) for place in done["idx"] if int(place) not in at]
+    if unknown:
+        raise ValueError(
+            f"the file contains idx {unknown[0]}, which is not among those to certify; choose another path"
+        )
     if hasattr(classifier, "remember") and len(done["idx"]):
         before = [at[int(place)] for place in done["idx"]]
         new = [j for j, i in enumerate(before) if not classifier.remembers(X[[i]])]
@@ -109,7 +111,7 @@ def _put_back(classifier: Any, X: Any, done: dict[str, np.ndarray], at: dict[int
 
 
 def _base(classifier: Any) -> SmoothedClassifier:
-    """The smoothed classifier itself, also of one with a memory."""
+    """Return the smoothed classifier itself, or the base classifier of a memory classifier."""
     found: SmoothedClassifier = getattr(classifier, "classifier", classifier)
     return found
 

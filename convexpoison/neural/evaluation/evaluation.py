@@ -1,4 +1,4 @@
-"""What a certification of a test set says: average certified radius, certified accuracy at any radius, curves."""
+"""Summaries of the certification of a test set: average certified radius, certified accuracy at any radius, curves."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from convexpoison.neural.evaluation.records import read_records
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
-    """Certified predictions beside the true labels.
+    """Certified predictions together with the true labels.
 
     Attributes
     ----------
     idx : int array of shape (n_images,)
-        Place of each image in its data set.
+        Index of each image in its data set.
     label, prediction : int arrays
-        -1 in ``prediction`` abstains.
+        ``prediction == -1``: abstention.
     radius : float array
     seconds : float array
-        For each image.
-    sigma, n : arrays, or empty where unknown (published files)
+        Time of each image.
+    sigma, n : arrays, empty if unknown (published files)
     settings : dict
     """
 
@@ -43,19 +43,21 @@ class Evaluation(Shown):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Evaluation:
-        """A file that :func:`evaluate` wrote, or a published one with the columns idx, label, predict, radius, correct, time.
+        """Read a file written by :func:`evaluate`, or a published file.
+
+        Published files have the columns idx, label, predict, radius, correct, time.
 
         Raises
         ------
         ValueError
-            If it is neither.
+            If the file is neither.
         """
         columns, settings = read_records(path)
         return cls.of(columns, settings)
 
     @classmethod
     def of(cls, columns: dict[str, np.ndarray], settings: dict[str, Any]) -> Evaluation:
-        """From columns as files have them."""
+        """Build an evaluation from the columns of a file."""
         idx, label, prediction = (np.asarray(columns[name], dtype=np.int64) for name in ("idx", "label", "predict"))
         more = {name: columns[name] for name in ("sigma", "n") if name in columns}
         return cls(idx, label, prediction, columns["radius"], columns["time"], **more, settings=settings)
@@ -65,22 +67,23 @@ class Evaluation(Shown):
 
     @property
     def correct(self) -> np.ndarray:
-        """Where the prediction is the label."""
+        """Whether the prediction equals the label, for each image."""
         return np.asarray(self.prediction == self.label)
 
     @property
     def acr(self) -> float:
-        """Average certified radius: mean radius, counted as 0 where the prediction is wrong (MACER, Section 5)."""
+        """Average certified radius: mean radius, with 0 for wrong predictions (MACER, Section 5)."""
         return float(np.mean(self.radius * self.correct))
 
     @property
     def abstentions(self) -> int:
-        """How many images it abstained on."""
+        """Number of abstentions."""
         return int((self.prediction == -1).sum())
 
     def certified_accuracy(self, radius: npt.ArrayLike = 0.0) -> FloatArray:
-        """Share of images that are predicted rightly with at least this radius ("approximate" in Cohen et al.: each image's
-        certificate may fail with probability alpha).
+        """Compute the share of images that are classified correctly with at least this radius.
+
+        Called "approximate" by Cohen et al., since the certificate of each image may fail with probability alpha.
 
         Parameters
         ----------
@@ -91,22 +94,22 @@ class Evaluation(Shown):
         return np.asarray((len(reached) - below) / max(len(self), 1))
 
     def curve(self, name: str = "certified accuracy", radii: npt.ArrayLike | None = None) -> CertifiedAccuracy:
-        """The certified accuracy as a function of the radius.
+        """Compute the certified accuracy as a function of the radius.
 
         Parameters
         ----------
         name : str
         radii : array, optional
-            By default 201 of them, up to a little over the largest.
+            Default: 201 radii from 0 to 1.05 times the largest.
         """
         return certified_accuracy_curves({name: self}, radii)
 
     def plot(self, ax: Any = None) -> Any:
-        """The curve; see :meth:`CertifiedAccuracy.plot`."""
+        """Plot the curve; see :meth:`CertifiedAccuracy.plot`."""
         return self.curve().plot(ax)
 
     def to_frame(self) -> Any:
-        """One row an image, in the published columns, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per image, in the published columns."""
         columns = {
             "idx": self.idx, "label": self.label, "predict": self.prediction, "radius": self.radius,
             "correct": self.correct.astype(np.int64), "time": self.seconds, "sigma": self.sigma, "n": self.n,
@@ -114,16 +117,16 @@ class Evaluation(Shown):
         return frame_of({name: v for name, v in columns.items() if len(v) == len(self)}, "Evaluation.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
-        told: Facts = {"images": len(self), "average certified radius": self.acr, "abstentions": self.abstentions}
+        """Return the main numbers by name."""
+        facts: Facts = {"images": len(self), "average certified radius": self.acr, "abstentions": self.abstentions}
         largest = float(self.radius.max(initial=0.0))
         radii = [r for r in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0) if r <= largest]
-        return told | {f"certified accuracy at radius {r:g}": float(self.certified_accuracy(r)) for r in radii}
+        return facts | {f"certified accuracy at radius {r:g}": float(self.certified_accuracy(r)) for r in radii}
 
 
 @dataclass(frozen=True, eq=False)
 class CertifiedAccuracy(Shown):
-    """Curves of certified accuracy over common radii.
+    """Curves of certified accuracy on a common grid of radii.
 
     Attributes
     ----------
@@ -135,16 +138,16 @@ class CertifiedAccuracy(Shown):
     accuracy: dict[str, FloatArray]
 
     def envelope(self, name: str = "envelope") -> CertifiedAccuracy:
-        """The best of the curves at each radius (DDRS, Section 4), as a curve of its own."""
+        """Return the pointwise maximum of the curves (DDRS, Section 4) as a single curve."""
         best = np.max(np.stack(list(self.accuracy.values())), axis=0)
         return CertifiedAccuracy(self.radii, {name: best})
 
     def to_frame(self) -> Any:
-        """One row a radius, one column a curve, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per radius and one column per curve."""
         return frame_of({"radius": self.radii, **self.accuracy}, "CertifiedAccuracy.to_frame")
 
     def facts(self) -> Facts:
-        """The certified accuracy of each curve at four of its radii."""
+        """Return the certified accuracy of each curve at four of its radii."""
         places = np.unique(np.linspace(0, len(self.radii) - 1, 4).round().astype(int))
         return {
             name: {f"at radius {self.radii[i]:.3g}:": float(accuracy[i]) for i in places}
@@ -152,7 +155,7 @@ class CertifiedAccuracy(Shown):
         }
 
     def plot(self, ax: Any = None) -> Any:
-        """Certified accuracy against radius.
+        """Plot certified accuracy against radius.
 
         Parameters
         ----------
@@ -161,7 +164,7 @@ class CertifiedAccuracy(Shown):
         Returns
         -------
         Axes
-            ``ax``, or those of a new figure (``ax.figure.savefig(path)`` saves it).
+            ``ax``, or the Axes of a new figure (saved by ``ax.figure.savefig(path)``).
 
         Raises
         ------
@@ -174,18 +177,18 @@ class CertifiedAccuracy(Shown):
 def certified_accuracy_curves(
     evaluations: dict[str, Evaluation], radii: npt.ArrayLike | None = None
 ) -> CertifiedAccuracy:
-    """Curves of several evaluations over common radii.
+    """Compute the curves of several evaluations on a common grid of radii.
 
     Parameters
     ----------
     evaluations : dict of name to Evaluation
     radii : array, optional
-        By default 201 of them, up to a little over the largest radius.
+        Default: 201 radii from 0 to 1.05 times the largest.
 
     Raises
     ------
     ValueError
-        If there is no evaluation.
+        If ``evaluations`` is empty.
     """
     if not evaluations:
         raise ValueError("pass at least one evaluation")

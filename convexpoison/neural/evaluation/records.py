@@ -1,7 +1,7 @@
-"""Per-image results in a text file that grows as they are made.
+"""Per-image results in an append-only text file.
 
 The columns are those of the published files (Cohen et al., 2019, and their successors): idx, label, predict (-1 abstains),
-radius, correct (0 or 1), time; here followed by sigma and n. A first line ``# {...}`` holds the settings.
+radius, correct (0 or 1), time; followed here by sigma and n. The first line ``# {...}`` contains the settings.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ COLUMNS = (*PUBLISHED, "sigma", "n")
 
 
 def read_records(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Columns and settings of a file of records, ours or a published one; ``.gz`` is unpacked.
+    """Read columns and settings of a file of records, written by this module or published; ``.gz`` is decompressed.
 
-    A last line without an end was cut off when its writer was killed, and is left out.
+    A last line without a newline was truncated when its writer was killed, and is ignored.
 
     Raises
     ------
     ValueError
-        If the header or a line is not as it should be, or ``correct`` is not where ``predict`` equals ``label``.
+        If the header or a line is malformed, or ``correct`` is inconsistent with ``predict == label``.
     """
     with gzip.open(path, "rt") if str(path).endswith(".gz") else open(path) as file:
         text = file.read()
     settings: dict[str, Any] = {}
     lines = text.splitlines()
-    if _is_ours(text) and not text.endswith("\n"):
+    if _has_settings(text) and not text.endswith("\n"):
         lines = lines[:-1]
     if lines and lines[0].startswith("# "):
         settings = json.loads(lines.pop(0)[2:])
@@ -53,18 +53,18 @@ def read_records(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
 
 class RecordWriter:
-    """Appends records to a file, which is made with its header where there is none.
+    """Appends records to a file, which is created with its header if it does not exist.
 
     Parameters
     ----------
     path : path
     settings : dict
-        What the results depend on, JSON-able; a file with other settings is not continued.
+        Settings on which the results depend, JSON-serialisable; a file with other settings is not continued.
 
     Raises
     ------
     ValueError
-        If the file has other settings or is not one of ours.
+        If the file has other settings or was not written by this class.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
@@ -77,19 +77,19 @@ class RecordWriter:
 
     def _continue(self, settings: dict[str, Any]) -> None:
         text = self.path.read_text()
-        if not _is_ours(text):
-            raise ValueError(f"{self.path} has no line of settings: it is not continued; choose another path")
+        if not _has_settings(text):
+            raise ValueError(f"{self.path} has no line of settings and is not continued; choose another path")
         self.done, before = read_records(self.path)
         if before != settings:
             differ = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
-            told = "; ".join(f"{k}: {before.get(k)!r} there, {settings.get(k)!r} now" for k in differ)
-            raise ValueError(f"{self.path} was made with other settings ({told}); choose another path, or remove it")
+            changes = "; ".join(f"{k}: {before.get(k)!r} there, {settings.get(k)!r} now" for k in differ)
+            raise ValueError(f"{self.path} was made with other settings ({changes}); choose another path, or remove it")
         if not text.endswith("\n"):
             with open(self.path, "r+b") as file:
                 file.truncate(text.encode().rfind(b"\n") + 1)
 
     def write(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Append rows of (idx, label, predict, radius, time, sigma, n), and see to it that they are on the disk."""
+        """Append rows of (idx, label, predict, radius, time, sigma, n) and flush them to disk."""
         lines = []
         for idx, label, predict, radius, seconds, sigma, n in rows:
             correct = int(predict == label)
@@ -104,7 +104,7 @@ class RecordWriter:
             os.fsync(file.fileno())
 
 
-def _is_ours(text: str) -> bool:
+def _has_settings(text: str) -> bool:
     return text.startswith("# {")
 
 
@@ -115,7 +115,7 @@ def _column(name: str, values: list[str]) -> np.ndarray:
 
 
 def _seconds(text: str) -> float:
-    """Seconds, or h:mm:ss."""
+    """Parse seconds or h:mm:ss."""
     total = 0.0
     for part in text.split(":"):
         total = 60.0 * total + float(part)

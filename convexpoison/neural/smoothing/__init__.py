@@ -1,1 +1,1 @@
-"""Randomized smoothing: noise, votes and their bounds, certificates, and noise that adapts to the image."""
+"""Randomized smoothing: noise, votes and their bounds, certificates, and image-dependent noise."""

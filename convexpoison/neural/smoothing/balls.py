@@ -1,4 +1,4 @@
-"""Labelled balls of which no two with different labels overlap."""
+"""Labelled balls; balls with different labels never overlap."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _METRICS = {1: "cityblock", 2: "euclidean"}
 
 
 class Balls:
-    """Points with labels and radii, to which more can be added and from which none is taken or changed.
+    """Append-only collection of points with labels and radii.
 
-    The balls are open: a point at distance exactly ``radius`` is outside. Distances to all points are found by one pass of
-    compiled code (no tree is faster in hundreds of dimensions), and compared with a margin for their rounding, on the side
-    on which different labels stay apart.
+    The balls are open: a point at distance exactly ``radius`` is outside. Distances to all points are computed in one pass of
+    compiled code (no tree is faster in hundreds of dimensions) and compared with a margin for rounding, on the side that
+    keeps different labels apart.
 
     Parameters
     ----------
@@ -47,21 +47,21 @@ class Balls:
         return self._radii[: self._size]
 
     def place(self, point: FloatArray) -> int | None:
-        """Where exactly this point is stored, if it is."""
+        """Return the index of this exact point, or None if it is not stored."""
         return self._places.get(_key(point))
 
     def settle(self, point: FloatArray, label: int, radius: float) -> tuple[int, float]:
-        """The label and radius that a new point gets beside the balls that are there, and stores it with them.
+        """Return the label and radius of a new point, made consistent with the stored balls, and store it.
 
-        - Inside no ball of another label: it keeps its label, and as much of its radius as overlaps no such ball.
-        - Inside a ball of another label: it takes that label, and as much of its radius as lies in that ball.
-        - An abstention (``label`` -1) inside a ball takes its label, and the largest radius that lies in the ball.
-        - An abstention elsewhere stays one, and is not stored.
+        - Inside no ball of another label: it keeps its label; its radius is reduced until it overlaps no such ball.
+        - Inside a ball of another label: it takes that label; its radius is reduced until it lies in that ball.
+        - An abstention (``label`` -1) inside a ball takes the label of the ball and the largest radius that lies in the ball.
+        - An abstention elsewhere remains an abstention and is not stored.
 
         Parameters
         ----------
         point : array of shape (n_features,)
-            Not stored yet.
+            Must not be stored yet.
         label : int
         radius : float
             0 for an abstention.
@@ -85,34 +85,41 @@ class Balls:
         return label, radius
 
     def put(self, point: FloatArray, label: int, radius: float) -> None:
-        """Store a ball as it is, for example one that was settled before.
+        """Store a ball unchanged, for example one that was settled before.
 
         Raises
         ------
         ValueError
-            If it is an abstention, is stored already, or overlaps a ball of another label.
+            If the ball is an abstention, is stored already, or overlaps a ball of another label.
         """
         if label == ABSTAIN or self.place(point) is not None:
             raise ValueError("a ball needs a label other than -1 and a point that is not stored yet")
         distances = self._distances(point)
         other = self.labels != label
         if (distances[other] * (1.0 + self._margin(point)) < self.radii[other] + radius).any():
-            raise ValueError("the ball overlaps one of another label: the earlier answers were given in another order")
+            raise ValueError(
+                "the ball overlaps a ball of another label: the earlier answers were given in another order"
+            )
         self._store(point, label, radius)
 
     def _distances(self, point: FloatArray) -> FloatArray:
         if not self._size:
             return np.empty(0)
         if point.shape != self.points.shape[1:]:
-            raise ValueError(f"the point has shape {point.shape}; those in the memory have {self.points.shape[1:]}")
+            raise ValueError(
+                f"the point has shape {point.shape}; the points in the memory have shape {self.points.shape[1:]}"
+            )
         return np.asarray(cdist(point[None], self.points, _METRICS[self.norm])[0])
 
     def _margin(self, point: FloatArray) -> float:
-        """Bound of the relative error of a distance: that of a sum of as many terms."""
+        """Return a bound on the relative error of a distance: the error of a sum of ``n_features`` terms."""
         return (point.size + 8) * float(np.finfo(np.float64).eps)
 
     def _room(self, distances: FloatArray, margin: float, label: int) -> float:
-        """Radius up to which no ball of another label is met. Four margins: so no point seems to lie in two such balls."""
+        """Return the largest radius that meets no ball of another label, reduced by four margins.
+
+        With four margins no point appears, after rounding, to lie in two such balls.
+        """
         other = self.labels != label
         if not other.any():
             return np.inf
@@ -137,5 +144,5 @@ class Balls:
 
 
 def _key(point: FloatArray) -> bytes:
-    """The point's bytes; adding 0 makes -0.0 and 0.0, which are the same number, the same bytes."""
+    """Return the bytes of the point; adding 0 maps -0.0 to 0.0, so that equal points have equal bytes."""
     return (np.ascontiguousarray(point, dtype=np.float64) + 0.0).tobytes()

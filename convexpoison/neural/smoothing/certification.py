@@ -1,4 +1,4 @@
-"""What smoothing answers about images."""
+"""Results of smoothing: certifications and radius decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convexpoison.display.shown import Facts, Shown, frame_of
 
 
 class Rows(Shown):
-    """One entry an image in every array."""
+    """Base class of results whose arrays have one entry per image."""
 
     prediction: np.ndarray
     radius: FloatArray
@@ -24,23 +24,23 @@ class Rows(Shown):
         return len(self.prediction)
 
     def to_frame(self) -> Any:
-        """One row an image, as a pandas DataFrame."""
+        """Return a pandas DataFrame with one row per image."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         arrays = {name: v for name, v in columns.items() if isinstance(v, np.ndarray)}
         return frame_of(arrays, f"{type(self).__name__}.to_frame")
 
     def facts(self) -> Facts:
-        """The main numbers in words."""
+        """Return the main numbers by name."""
         answered = self.prediction != -1
         return {
             "images": len(self),
-            "without an answer": int((~answered).sum()),
+            "abstentions": int((~answered).sum()),
             f"mean l{self.norm} radius of the others": float(self.radius[answered].mean()) if answered.any() else None,
-            "each wrong with probability at most": self.alpha,
+            "error probability per image at most": self.alpha,
         }
 
     def plot(self, ax: Any = None) -> Any:
-        """The share of images that are certified with at least a radius, whatever their labels."""
+        """Plot the share of images certified with at least each radius, regardless of their labels."""
         return plot_shares(
             *survival(self.radius, self.prediction != -1), ax, xlabel=f"l{self.norm} radius", ylabel="share of images"
         )  # fmt: skip
@@ -48,19 +48,21 @@ class Rows(Shown):
 
 @dataclass(frozen=True, eq=False)
 class Certification(Rows):
-    """Certified predictions: with probability ``1 - alpha`` over the draws, for each image by itself, the smoothed
-    classifier predicts ``prediction`` everywhere within ``radius`` of the image (or it abstains here).
+    """Certified predictions.
+
+    For each image separately, with probability at least ``1 - alpha`` over the draws, the smoothed classifier predicts
+    ``prediction`` everywhere within ``radius`` of the image, or the certification abstains.
 
     Attributes
     ----------
     prediction : int array of shape (n_images,)
-        -1 abstains.
+        -1: abstention.
     radius : float array
-        In the ``norm`` and the units of the images; 0 where it abstains.
+        In the ``norm`` and the units of the images; 0 for an abstention.
     n : int array
-        Certifying draws, to which the bound belongs.
+        Number of certifying draws used for the bound.
     p_lower, p_upper : float arrays
-        Lower bound of the top class's probability, upper bound of every other's.
+        Lower bound of the probability of the top class, upper bound of the probability of every other class.
     sigma : float array
         Standard deviation of the noise in each coordinate.
     norm : int
@@ -79,26 +81,26 @@ class Certification(Rows):
 
     @classmethod
     def abstaining(cls, top: np.ndarray, radius: FloatArray, *others: Any) -> Certification:
-        """Of the classes ``top``, and of none where the radius is not above 0; ``others`` are the other attributes."""
+        """Build a certification of the classes ``top`` that abstains where ``radius <= 0``; ``others``: other attributes."""
         certified = radius > 0.0
         return cls(np.where(certified, top, -1), np.where(certified, radius, 0.0), *others)
 
 
 @dataclass(frozen=True, eq=False)
 class RadiusDecision(Rows):
-    """Whether a given radius is certified, decided with as few draws as it takes.
+    """Decisions whether a given radius is certified, made with as few draws as possible.
 
     Attributes
     ----------
     prediction : int array of shape (n_images,)
-        The class whose radius was in question; -1 where the radius is not certified.
+        The certified class; -1 where the radius is not certified.
     certified : bool array
-        With probability ``1 - alpha`` over the draws, for each image by itself, none is certified wrongly. False where the
-        radius is too large, or so near the limit that the most draws allowed would hardly have shown it.
+        For each image separately, a wrong certificate has probability at most ``alpha`` over the draws. False where the
+        radius is too large, or so near the limit that the maximal number of draws was unlikely to decide it.
     radius : float array
-        What was asked.
+        The requested radius.
     n : int array
-        Draws used, without the ``n0``.
+        Draws used, excluding the ``n0``.
     norm : int
     alpha : float
     """

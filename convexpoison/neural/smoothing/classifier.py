@@ -1,4 +1,4 @@
-"""Randomized smoothing: the class that a network gives most often to an image under noise, with a certified radius."""
+"""Randomized smoothing: the most frequent class of a network under noise, with a certified radius."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from convexpoison.neural.smoothing.sampling import Stream, Tally, seed_bytes, st
 
 _BOUNDS = {"hard": ("clopper_pearson", "randomized"), "soft": ("bernstein", "hoeffding")}
 _LEAST = 1e-6
-"""What is certified where a radius of 0 is asked for, in units of sigma; no radius at all means to abstain."""
+"""Radius certified in place of a requested radius of 0, in units of sigma; a certified radius of 0 would be an abstention."""
 _SIZES = 12
-"""How many sample sizes, evenly spaced in the logarithm, a per-image choice has."""
+"""Number of candidate sample sizes of an image, evenly spaced on a logarithmic scale."""
 
 
 class SmoothedClassifier:
@@ -33,46 +33,46 @@ class SmoothedClassifier:
     Parameters
     ----------
     model : torch.nn.Module
-        Takes (batch, ...) and answers (batch, n_classes). It runs where its parameters are, in evaluation mode, and is left
-        as it was found.
+        Maps (batch, ...) to (batch, n_classes). It runs on the device of its parameters, in evaluation mode; its state is
+        restored afterwards.
     sigma : float
         Standard deviation of the noise in each coordinate, in the units of the images. Uniform noise lies in
         ``[-lambda, lambda]`` with ``lambda = sqrt(3) sigma``.
     noise : {"gaussian", "uniform"}
         Gaussian noise gives l2 radii (Cohen et al., 2019), uniform noise l1 radii (Yang et al., 2020).
     outputs : {"logits", "probabilities"}
-        What the network answers.
+        Kind of the network's outputs.
     n_classes : int, optional
-        Checked against the network's answer.
+        Checked against the network's outputs.
     votes : {"hard", "soft"}
-        Hard: each draw votes for one class (Cohen et al.). Soft: the mean of the probabilities decides (MACER, Definition 2).
+        Hard: each draw votes for one class (Cohen et al.). Soft: mean of the probabilities (MACER, Definition 2).
     beta : float
         Inverse temperature of soft votes.
     input_range : (low, high) or None
-        Images outside are refused, since they are probably not scaled; noise may leave it.
+        Images outside this range are refused, since they are probably not scaled. Noisy images may leave the range.
     input_shape : tuple of int, optional
-        Shape of one image; without it the network itself is asked.
+        Shape of one image; default: any shape that the network accepts.
     batch_size : int, optional
-        Most rows at a time; by default 4,096 on CUDA, and on a CPU 100 to 500, by how wide the network's layers are. On a CPU
-        as many batches run at a time as torch has threads (``torch.set_num_threads``), each on one of them. Halved when memory
-        runs out, said once by a warning.
+        Maximal number of rows per batch; default: 4,096 on CUDA, and 100 to 500 on a CPU, depending on the width of the
+        network's layers. On a CPU, ``torch.get_num_threads()`` batches run concurrently, each on one thread. Halved, with a
+        single warning, when memory runs out.
     precision : {"float32", "float16", "bfloat16"}
-        Half precision on CUDA only. The network that is certified is then the one of that precision.
+        Half precision on CUDA only. The certified network is then the network in that precision.
     channels_last : bool
-        Memory layout of 4-d batches, where the network can do with it; usually faster, and part of what ``random_state`` means.
+        Memory layout of 4-d batches, if the network supports it. Usually faster; changes the noise of a ``random_state``.
     random_state : int, numpy Generator or None
-        Seed of all noise. An image gets the same noise in any batch, and again when it is asked again.
+        Seed of all noise. An image gets the same noise in any batch and in every call.
 
     Raises
     ------
     TypeError, ValueError
-        A model that is no module, ``sigma`` or ``beta`` not above 0, an unknown choice.
+        If the model is no module, ``sigma`` or ``beta`` is not positive, or a choice is unknown.
 
     Notes
     -----
-    A certificate is about the network as a mathematical function of real inputs, evaluated on random draws in the machine's
-    arithmetic; the effect of the floating-point grid of the noise (Voráček and Hein, 2023) is not part of it. Images must not
-    be chosen in the knowledge of the seed.
+    A certificate concerns the network as a mathematical function of real inputs, evaluated on random draws in floating-point
+    arithmetic; it does not cover the effect of the floating-point grid of the noise (Voráček and Hein, 2023). Images must be
+    chosen independently of the seed.
     """
 
     def __init__(
@@ -111,17 +111,17 @@ class SmoothedClassifier:
 
     @property
     def norm(self) -> int:
-        """The norm in which radii are: 2 for Gaussian noise, 1 for uniform."""
+        """Norm of the radii: 2 for Gaussian noise, 1 for uniform noise."""
         return self.noise.norm
 
     def at(self, sigma: float) -> SmoothedClassifier:
-        """The same network, smoothed with another ``sigma``; everything else, the seed included, is shared."""
+        """Return a classifier with another ``sigma``; everything else, including the seed, is shared."""
         other = copy.copy(self)
         other.sigma = inputs.check_positive("sigma", sigma)
         return other
 
     def predict(self, X: Any, n: int = 1000, alpha: float = 0.001) -> np.ndarray:
-        """The smoothed classifier's class of each image, -1 where the draws leave it open.
+        """Predict the smoothed classifier's class of each image; -1 where the draws do not determine it.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class SmoothedClassifier:
         n : int
             Draws for each image.
         alpha : float
-            With at most this probability an answer other than -1 is not the smoothed classifier's.
+            Upper bound on the probability that a prediction other than -1 differs from the smoothed classifier's class.
 
         Returns
         -------
@@ -138,12 +138,12 @@ class SmoothedClassifier:
         Raises
         ------
         ValueError
-            Images out of range or of a shape that the network does not take, NaN, ``alpha`` outside (0, 1).
+            If images are out of range, NaN or of a shape that the network rejects, or ``alpha`` is outside (0, 1).
 
         References
         ----------
-        Cohen et al. (2019), PREDICT: the two classes with the most votes are compared by a binomial test. Soft votes: the
-        bounds of all classes hold together, at level ``alpha / n_classes`` each.
+        Cohen et al. (2019), PREDICT: a binomial test compares the two classes with the most votes. Soft votes: the bounds
+        of all classes hold jointly, at level ``alpha / n_classes`` each.
         """
         images = self.images(X)
         n, alpha = inputs.check_count("n", n, 2), inputs.check_alpha(alpha)
@@ -155,7 +155,7 @@ class SmoothedClassifier:
         level = alpha / drawn.total.shape[1]
         top = drawn.top()
         sums = drawn.total, drawn.squares, drawn.n
-        lower = bounds.lower_of("bernstein", *_of(top, sums), level)
+        lower = bounds.lower_of("bernstein", *_select(top, sums), level)
         return np.where(lower > bounds.upper_of_others("bernstein", *sums, top, level), top, -1)
 
     def certify(
@@ -163,35 +163,35 @@ class SmoothedClassifier:
         bound: str | None = None, two_sided: bool = False, tolerance: float | None = None,
         radii: npt.ArrayLike | None = None, sigma: npt.ArrayLike | None = None,
     ) -> Certification:  # fmt: skip
-        """The class of each image with a radius within which the smoothed classifier does not change it.
+        """Certify the class of each image with a radius within which the smoothed prediction is constant.
 
         Parameters
         ----------
         X : array or tensor of shape (n_images, ...)
         n0 : int
-            Draws that choose the class.
+            Draws that select the class.
         n : int
-            Draws that certify it; independent of the others.
+            Draws that certify the class; independent of the ``n0``.
         alpha : float
             Probability of a wrong certificate, for each image.
         bound : str, optional
-            Hard votes: "clopper_pearson" (default) or "randomized", which is never wrong less often than ``alpha`` and a little
-            larger. Soft votes: "bernstein" (default) or "hoeffding" (MACER, Appendix A).
+            Hard votes: "clopper_pearson" (default) or "randomized", which has error probability exactly ``alpha`` and is
+            slightly higher. Soft votes: "bernstein" (default) or "hoeffding" (MACER, Appendix A).
         two_sided : bool
             Bound the probability of the top class from below and of the others from above, at ``alpha / 2`` each, as in DDRS
-            and PACD; otherwise the others get one minus the lower bound (Cohen et al.). Larger radii where several classes
-            share the rest, a little smaller ones elsewhere.
+            and PACD; otherwise the upper bound is one minus the lower bound (Cohen et al.). Gives larger radii where several
+            classes share the remaining probability, slightly smaller radii elsewhere.
         tolerance : float, optional
-            Each image draws only as many of the ``n`` as it takes to lose no more than ``tolerance`` times ``sigma`` of the
-            radius, judged from the ``n0`` draws (hard votes; take ``n0`` of 200 or more). The certificate is as valid as ever.
+            Use the least number of draws per image, up to ``n``, that loses at most ``tolerance * sigma`` of the radius,
+            estimated from the ``n0`` draws (hard votes; use ``n0 >= 200``). The certificate remains valid.
         radii : array of shape (n_radii,), optional
-            Radii at which certified accuracies will be read off: an image draws only until it is clear which of them it has,
-            at most ``n`` times, and its radius is the largest of these (for 0, a millionth of ``sigma``). As valid as ever
-            although the draws stop when it suits, by a test that may be looked at at any time; without ``bound``,
-            ``two_sided`` and ``tolerance``.
+            Radii at which certified accuracies will be evaluated. An image draws at most ``n`` times, until its largest
+            certified radius among these is determined; that one is its radius (for 0, ``1e-6 * sigma``). The certificate
+            remains valid under this early stopping, since the test is anytime-valid. Excludes ``bound``, ``two_sided``
+            and ``tolerance``.
         sigma : array of shape (n_images,), optional
-            Another sigma for each image. The radius of an image then belongs to the classifier that has this sigma everywhere:
-            a classifier that chooses sigma by the image needs :class:`convexpoison.neural.MemoryClassifier`.
+            One sigma per image. The radius of an image then belongs to the classifier that has this sigma everywhere: a
+            classifier that chooses sigma per image needs :class:`convexpoison.neural.MemoryClassifier`.
 
         Returns
         -------
@@ -200,7 +200,7 @@ class SmoothedClassifier:
         Raises
         ------
         ValueError
-            As :meth:`predict`; ``n < n0``; options that exclude each other.
+            As in :meth:`predict`; if ``n < n0``, or options exclude each other.
 
         References
         ----------
@@ -213,7 +213,7 @@ class SmoothedClassifier:
         sigmas = self._sigmas(sigma, len(images))
         if radii is not None:
             if bound is not None or two_sided or tolerance is not None:
-                raise ValueError("radii goes without bound, two_sided and tolerance: leave these out, or radii")
+                raise ValueError("radii excludes bound, two_sided and tolerance: pass either radii or those")
             sorted_radii = np.sort(inputs.check_radii("radii", np.atleast_1d(radii)))
             wanted = np.maximum(sorted_radii, _LEAST * sigmas[:, None])
             top = self.draw(images, "choose", np.full(len(images), n0), sigmas).top()
@@ -227,7 +227,7 @@ class SmoothedClassifier:
         if tolerance is not None:
             inputs.check_positive("tolerance", tolerance)
             if self.votes == "soft":
-                raise ValueError("tolerance needs hard votes; leave it out, or build the classifier with votes='hard'")
+                raise ValueError("tolerance needs hard votes; omit it, or build the classifier with votes='hard'")
         chosen = self.draw(images, "choose", np.full(len(images), n0), sigmas)
         top = chosen.top()
         sizes = np.full(len(images), n)
@@ -237,7 +237,7 @@ class SmoothedClassifier:
         ties = self._ties(images) if bound == "randomized" else None
         level = alpha / 2 if two_sided else alpha
         sums = drawn.total, drawn.squares, drawn.n
-        p_lower = bounds.lower_of(bound, *_of(top, sums), level, ties)
+        p_lower = bounds.lower_of(bound, *_select(top, sums), level, ties)
         p_upper = bounds.upper(p_lower)
         if two_sided:
             p_upper = np.minimum(p_upper, bounds.upper_of_others(bound, *sums, top, level))
@@ -247,19 +247,19 @@ class SmoothedClassifier:
     def certify_radius(
         self, X: Any, radius: npt.ArrayLike, n0: int = 100, n_max: int = 100_000, alpha: float = 0.001
     ) -> RadiusDecision:
-        """Whether each image's class is certified within ``radius``, with draws only until that is clear.
+        """Decide whether the class of each image is certified within ``radius``, drawing only until that is decided.
 
         Parameters
         ----------
         X : array or tensor of shape (n_images, ...)
         radius : float or array of shape (n_images,)
-            In the classifier's norm; 0 asks for the class alone.
+            In the classifier's norm; 0: the class alone.
         n0 : int
-            Draws that choose the class.
+            Draws that select the class.
         n_max : int
-            Most draws for the decision.
+            Maximal number of draws for the decision.
         alpha : float
-            Probability of a wrong certificate, for each image, however long it drew.
+            Probability of a wrong certificate, for each image, regardless of when its draws stop.
 
         Returns
         -------
@@ -268,11 +268,11 @@ class SmoothedClassifier:
         Raises
         ------
         ValueError
-            As :meth:`certify`; a negative radius.
+            As in :meth:`certify`; if a radius is negative.
 
         References
         ----------
-        Voráček (NeurIPS 2024): confidence sequences for smoothing. Here Robbins' Beta mixture, one-sided
+        Voráček (NeurIPS 2024): confidence sequences for smoothing. This implementation uses Robbins' one-sided Beta mixture
         (:mod:`convexpoison.neural.smoothing.sequential`).
         """
         images = self.images(X)
@@ -287,14 +287,14 @@ class SmoothedClassifier:
     # -------------------------------------------------------------------- draws
 
     def images(self, X: Any) -> torch.Tensor:
-        """Images, checked, in the network's precision; the network is asked whether it takes them."""
+        """Check images, convert them to the network's precision and probe the network with the first one."""
         images = inputs.check_images(X, self.input_range, self.input_shape).to(self.forward.dtype)
         if len(images):
             self.n_classes = inputs.probe(self.forward, images[0], self.n_classes)
         return images
 
     def draw(self, images: torch.Tensor, purpose: str, sizes: np.ndarray, sigma: FloatArray | None = None) -> Tally:
-        """``sizes[i]`` votes for image i, from its stream for this purpose; with its own sigma where these are given."""
+        """Draw ``sizes[i]`` votes for image i from its stream for this purpose; ``sigma``: one per image (optional)."""
         sigmas = np.full(len(images), self.sigma) if sigma is None else sigma
         shape = tuple(images.shape[1:])
 
@@ -305,13 +305,13 @@ class SmoothedClassifier:
             return tally(self.forward, stream, sizes.tolist(), shape, self.n_classes or 2, self.soft_beta)
 
     def stream(self, image: torch.Tensor, purpose: str, sigma: float) -> Stream:
-        """The noisy copies of an image for one purpose."""
+        """Return the stream of noisy copies of an image for one purpose."""
         return Stream(self.forward.flat(image), sigma, self.noise, stream_seed(self.seed, purpose, image))
 
     def _decide(
         self, images: torch.Tensor, top: np.ndarray, wanted: FloatArray, sigmas: FloatArray, n_max: int, alpha: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws, and which of each image's ``wanted`` radii, ascending and of shape (n_images, n_radii), are certified."""
+        """Return the numbers of draws, and which ``wanted`` radii are certified (ascending; shape (n_images, n_radii))."""
         streams = [self.stream(image, "decide", float(s)) for image, s in zip(images, sigmas, strict=True)]
         limits = self.noise.needed(wanted, sigmas[:, None])
         shape, n_classes = tuple(images.shape[1:]), self.n_classes or 2
@@ -320,7 +320,7 @@ class SmoothedClassifier:
 
     @property
     def soft_beta(self) -> float | None:
-        """Inverse temperature of soft votes; None for hard ones."""
+        """Inverse temperature of soft votes; None for hard votes."""
         return self.beta if self.votes == "soft" else None
 
     def _sigmas(self, sigma: npt.ArrayLike | None, n_images: int) -> FloatArray:
@@ -329,7 +329,7 @@ class SmoothedClassifier:
         sigmas = np.asarray(sigma, dtype=np.float64)
         if sigmas.shape != (n_images,) or not (np.isfinite(sigmas).all() and (sigmas > 0.0).all()):
             raise ValueError(
-                f"sigma has shape {sigmas.shape}; it needs one finite number above 0 for each of {n_images} images"
+                f"sigma has shape {sigmas.shape}; it needs one positive finite number for each of {n_images} images"
             )
         return sigmas
 
@@ -345,7 +345,9 @@ class SmoothedClassifier:
         )  # fmt: skip
 
 
-def _of(top: np.ndarray, sums: tuple[FloatArray, FloatArray, np.ndarray]) -> tuple[FloatArray, FloatArray, np.ndarray]:
-    """The sums of one class of each image."""
+def _select(
+    top: np.ndarray, sums: tuple[FloatArray, FloatArray, np.ndarray]
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """Return the sums of the class ``top[i]`` of each image i."""
     rows = np.arange(len(top))
     return sums[0][rows, top], sums[1][rows, top], sums[2]

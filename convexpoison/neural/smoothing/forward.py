@@ -1,4 +1,4 @@
-"""A network as smoothing sees it: frozen, in evaluation mode, fed with many rows at a time."""
+"""Batched forward passes of a frozen network in evaluation mode."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 _CUDA_BATCH = 4096
-"""Rows at a time; fewer leave a GPU idle."""
+"""Rows per batch; smaller batches leave a GPU idle."""
 _CPU_BATCH = (100, 500)
-"""Fewest and most rows at a time: fewer cost calls, and more gain nothing."""
+"""Least and most rows per batch: smaller batches add call overhead, larger ones gain nothing."""
 _WIDEST = 12 << 20
-"""Bytes of the largest of a CPU's activations, beyond which caches are of less use."""
+"""Bytes of the largest activation on a CPU; beyond this size caches lose their effect."""
 _BLOCK = {"cpu": 100, "cuda": 1000}
-"""Draws that an image takes from its random stream at a time; part of what a seed means."""
+"""Draws per block of an image's random stream; changing it changes the noise of a seed."""
 _FREED = 31 << 20
-"""Bytes; the GNU allocator learns from blocks of up to 32 MiB."""
+"""Bytes; the GNU allocator adapts its threshold to freed blocks of up to 32 MiB."""
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 T = TypeVar("T")
@@ -29,19 +29,19 @@ T = TypeVar("T")
 class Forward:
     """Runs a module on batches of images.
 
-    Where the module is and of what precision is looked up when it is used, so that it may be moved in the meantime. The
-    module is lent, not owned: its training flags, parameters' memory layout and gradients are as before afterwards.
+    The device and precision of the module are read at each use, so that it may be moved between calls. Its training flags,
+    gradients and the memory layout of its parameters are restored after use.
 
     Parameters
     ----------
     model : torch.nn.Module
     outputs : {"logits", "probabilities"}
     batch_size : int or None
-        Most rows at a time; halved for good, with one warning, when memory runs out.
+        Maximal number of rows per batch; halved permanently, with one warning, when memory runs out.
     precision : {"float32", "float16", "bfloat16"}
-        Half precision is by autocast, on CUDA.
+        Half precision uses autocast, on CUDA only.
     channels_last : bool
-        Feed 4-d inputs, and keep the convolutions' weights, in channels-last layout.
+        Use channels-last layout for 4-d inputs and the weights of convolutions.
     """
 
     def __init__(
@@ -55,24 +55,24 @@ class Forward:
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """Device of the parameters."""
         parameter = self._parameter()
         return torch.device("cpu") if parameter is None else parameter.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The parameters' precision."""
+        """Precision of the parameters."""
         parameter = self._parameter()
         return torch.float32 if parameter is None else parameter.dtype
 
     @property
     def batch_size(self) -> int:
-        """Most rows at a time."""
+        """Maximal number of rows per batch."""
         return self._batch_size or (_CUDA_BATCH if self.device.type == "cuda" else self._default)
 
     @property
     def block(self) -> int:
-        """Draws that an image takes from its stream at a time."""
+        """Draws per block of an image's stream."""
         return _BLOCK.get(self.device.type, 1000)
 
     def _parameter(self) -> nn.Parameter | None:
@@ -81,18 +81,18 @@ class Forward:
     def _check_precision(self) -> None:
         if self.precision in _HALVES and self.device.type != "cuda":
             raise ValueError(
-                f"precision={self.precision!r} needs a model on CUDA; this one is on {self.device}: use 'float32', or move "
-                "it"
+                f"precision={self.precision!r} needs a model on CUDA; this one is on {self.device}: use 'float32', or "
+                "move the model"
             )
 
     @contextmanager
     def open(self, gradients: bool = False) -> Iterator[Forward]:
-        """Evaluation mode, the memory layout and the precision, for as long as it lasts.
+        """Set evaluation mode, memory layout and precision within a ``with`` block.
 
         Parameters
         ----------
         gradients : bool
-            Whether derivatives in the input are wanted; otherwise in inference mode.
+            Enable derivatives with respect to the input; otherwise inference mode is used.
         """
         self._check_precision()
         with ExitStack() as stack:
@@ -108,7 +108,7 @@ class Forward:
             yield self
 
     def first(self, image: torch.Tensor) -> Any:
-        """The network's answer to a batch of one image; how wide its layers turn out decides the default batch size."""
+        """Return the network's output for a batch of one image, and set the default batch size by the layers' width."""
         widest = 1
 
         def look(module: nn.Module, inputs: Any, outputs: Any) -> None:
@@ -118,35 +118,35 @@ class Forward:
 
         with self.open(), ExitStack() as stack:
             for module in self.model.modules():
-                if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
+                if not isinstance(module, torch.jit.ScriptModule):  # these accept no hooks
                     stack.enter_context(module.register_forward_hook(look))
-            answer = self.model(self.layout(self.flat(image)[None].clone(), tuple(image.shape)))
+            output = self.model(self.layout(self.flat(image)[None].clone(), tuple(image.shape)))
         least, most = _CPU_BATCH
         self._default = min(max(_WIDEST // widest // least * least, least), most)
-        return answer
+        return output
 
     def layout(self, rows: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        """Flat rows as a batch of images; in channels-last order a row's memory holds (height, width, channel)."""
+        """View flat rows as a batch of images; a channels-last row is stored as (height, width, channel)."""
         if self._moves_channels(shape):
             channels, *space = shape
             return rows.view(len(rows), *space, channels).permute(0, 3, 1, 2)
         return rows.view(len(rows), *shape)
 
     def flat(self, image: torch.Tensor) -> torch.Tensor:
-        """One image as a row in the order that :meth:`layout` expects."""
+        """Flatten one image to a row in the order that :meth:`layout` expects."""
         if self._moves_channels(tuple(image.shape)):
             image = image.permute(1, 2, 0)
         return image.to(self.device, self.dtype).reshape(-1)
 
     def unflat(self, row: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        """A row as an image again, on the CPU."""
+        """Return a row as an image on the CPU; the inverse of :meth:`flat`."""
         return self.layout(row[None], shape)[0].detach().cpu().contiguous()
 
     def _moves_channels(self, shape: tuple[int, ...]) -> bool:
         return self.channels_last and len(shape) == 3
 
     def halving(self, work: Callable[[int], T]) -> T:
-        """``work(batch_size)``, again with half the batch when memory runs out."""
+        """Return ``work(batch_size)``; halve the batch size and retry when memory runs out."""
         while True:
             size = self.batch_size
             try:
@@ -160,15 +160,15 @@ class Forward:
             if not self._warned:
                 self._warned = True
                 warnings.warn(
-                    f"out of memory with {size} rows at a time on {self.device}: going on with {self.batch_size}, and "
-                    "with fewer where that is too many; pass a smaller batch_size to avoid the attempt",
+                    f"out of memory with batches of {size} rows on {self.device}: continuing with {self.batch_size}, and "
+                    "with fewer if that is still too many; pass a smaller batch_size to avoid this",
                     RuntimeWarning,
                     stacklevel=2,
                 )
 
 
 def soft_votes(outputs: torch.Tensor, kind: str, beta: float) -> torch.Tensor:
-    """Probabilities at inverse temperature ``beta`` (MACER, Section 3)."""
+    """Compute probabilities at inverse temperature ``beta`` (MACER, Section 3)."""
     if kind == "logits":
         return torch.softmax(beta * outputs.float(), dim=1)
     if beta == 1.0:
@@ -178,11 +178,11 @@ def soft_votes(outputs: torch.Tensor, kind: str, beta: float) -> torch.Tensor:
 
 @cache
 def _keep_freed_memory() -> None:
-    """Have the GNU allocator keep what layers free, up to 62 MB, instead of returning it to the system.
+    """Make the GNU allocator keep up to 62 MB of freed memory instead of returning it to the system.
 
-    It keeps blocks up to the size of the largest that was freed so far, and twice that in all. Otherwise each page that comes
-    back costs a fault: up to a third of a small network's forward pass (measured). Other allocators lose nothing. For larger
-    activations there are the allocator's own environment variables (``docs/scaling.rst``).
+    It keeps blocks up to the size of the largest block freed so far, and twice that size in total. Otherwise every page that
+    is allocated again costs a page fault: up to a third of the forward pass of a small network (measured). Other allocators
+    are not affected. For larger activations, see the allocator's environment variables (``docs/scaling.rst``).
     """
     torch.empty(_FREED, dtype=torch.uint8)
 

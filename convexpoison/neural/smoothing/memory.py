@@ -1,4 +1,4 @@
-"""The classifier whose sigma depends on the image, made consistent by a memory of its answers."""
+"""Classifier with image-dependent sigma, made consistent by a memory of its predictions."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class MemoryCertification(Rows):
-    """What a memory classifier answered, and what its base classifier would have.
+    """Predictions of a memory classifier, together with those of its base classifier.
 
     Attributes
     ----------
     prediction : int array of shape (n_images,)
-        -1 abstains.
+        -1: abstention.
     radius : float array
-        The memory answers ``prediction`` to every later query within it.
+        Every later query within this radius gets ``prediction``.
     base_prediction, base_radius : arrays
-        Of the classifier smoothed with ``sigma`` everywhere.
+        Prediction and radius of the classifier smoothed with ``sigma`` everywhere.
     sigma : float array
     n : int array
         Certifying draws.
     corrected : bool array
-        Where the memory changed the prediction or the radius.
+        Whether the memory changed the prediction or the radius.
     norm : int
     alpha : float
     """
@@ -57,35 +57,35 @@ class MemoryCertification(Rows):
 
 
 class MemoryClassifier:
-    """A smoothed classifier with a sigma of its own for each image, and a memory of what it answered.
+    """Smoothed classifier with one sigma per image and a memory of its predictions.
 
-    What is guaranteed, and what is not:
+    Guarantees and their limits:
 
-    - Every answer other than an abstention is remembered with its ball. A later query inside the ball gets the ball's label,
-      whatever the network says: that is true by construction, without any probability.
-    - It holds for *later* queries to *this object*. The classifier is stateful: which of two nearby images decides the label
-      of the region between them depends on the order in which they were asked. An attacker who may ask first can claim a
-      ball around an image of their choice; a copy of the classifier with another history may answer otherwise.
+    - Every prediction other than an abstention is stored with its ball. A later query inside the ball gets the label of the
+      ball, regardless of the network's output. This holds by construction, with certainty.
+    - The guarantee covers *later* queries to *this object*. The classifier is stateful: which of two nearby images determines
+      the label of the region between them depends on the order of the queries. An attacker who queries first can claim a
+      ball around an image of their choice; a copy of the classifier with another history may predict another label.
     - Without the memory, a classifier with data-dependent sigma has no certificate at all, since a neighbour of the image
       would be smoothed with another sigma (Súkeník et al., 2022).
     - Radii come from certificates of the classifier that has the image's sigma everywhere, each valid with probability
-      ``1 - alpha``. They say how far the network supports the label; the constancy within them is the memory's doing.
+      ``1 - alpha``. They measure how far the network supports the label; the memory ensures the constancy within them.
 
-    Predictions and certificates take the same way, so that neither contradicts the other. An abstention is no class: it is not
-    remembered, blocks no ball, and inside a ball it is replaced by the ball's label. Answers are only added; an image that
-    is asked again gets its first answer, without new draws.
+    Predictions and certificates use the same procedure, so they are consistent with each other. An abstention is no class: it
+    is not stored, blocks no ball, and inside a ball it is replaced by the label of the ball. Predictions are only added; an
+    image that is queried again gets its first prediction, without new draws.
 
     Parameters
     ----------
     classifier : SmoothedClassifier
     choose_sigma : callable or None
-        ``choose_sigma(classifier, X) -> sigma of each image``; by default :func:`convexpoison.neural.optimize_sigma`
-        (``functools.partial`` sets its options). None: the classifier's sigma for all.
+        ``choose_sigma(classifier, X) -> sigma of each image``; default: :func:`convexpoison.neural.optimize_sigma`
+        (set its options with ``functools.partial``). None: the classifier's sigma for all images.
 
     Attributes
     ----------
     balls : Balls
-        The remembered points, labels and radii, in order.
+        Stored points, labels and radii, in order.
 
     References
     ----------
@@ -98,18 +98,18 @@ class MemoryClassifier:
             raise TypeError(f"classifier is a {type(classifier).__name__}; it must be a SmoothedClassifier")
         self.classifier, self.choose_sigma = classifier, choose_sigma
         self.balls = Balls(classifier.norm)
-        self._told: list[tuple[int, float, float, int]] = []
+        self._base_answers: list[tuple[int, float, float, int]] = []
 
     def __len__(self) -> int:
         return len(self.balls)
 
     @property
     def norm(self) -> int:
-        """The norm in which radii are."""
+        """Norm of the radii."""
         return self.classifier.norm
 
     def predict(self, X: Any, n: int = 1000, alpha: float = 0.001) -> np.ndarray:
-        """Classes, -1 where it abstains: the predictions of :meth:`certify` with ``n`` draws, remembered as such.
+        """Predict classes by :meth:`certify` with ``n`` draws, stored in the memory; -1 is an abstention.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class MemoryClassifier:
     def certify(
         self, X: Any, n0: int = 100, n: int = 100_000, alpha: float = 0.001, **options: Any
     ) -> MemoryCertification:
-        """Answer the images one after the other, in their order, and remember the answers.
+        """Certify the images sequentially, in their order, and store the predictions.
 
         Parameters
         ----------
@@ -130,26 +130,26 @@ class MemoryClassifier:
         n0, n, alpha
             As in :meth:`SmoothedClassifier.certify`.
         **options
-            Of :meth:`SmoothedClassifier.certify`: bound, two_sided, tolerance, radii.
+            Options of :meth:`SmoothedClassifier.certify`: bound, two_sided, tolerance, radii.
 
         Raises
         ------
         ValueError
-            As :meth:`SmoothedClassifier.certify`; nothing is remembered then.
+            As in :meth:`SmoothedClassifier.certify`; nothing is stored in this case.
         """
         images = self.classifier.images(X)
         points = self._points(images)
         new = [i for i, point in enumerate(points) if self.balls.place(point) is None]
-        asked = images[new]
+        new_images = images[new]
         sigma = np.full(len(new), self.classifier.sigma)
         if self.choose_sigma is not None and new:
-            sigma = np.asarray(self.choose_sigma(self.classifier, asked), dtype=np.float64)
-        base = self.classifier.certify(asked, n0, n, alpha, sigma=sigma, **options)
-        told = {
+            sigma = np.asarray(self.choose_sigma(self.classifier, new_images), dtype=np.float64)
+        base = self.classifier.certify(new_images, n0, n, alpha, sigma=sigma, **options)
+        fresh = {
             i: (int(base.prediction[j]), float(base.radius[j]), float(base.sigma[j]), int(base.n[j]))
             for j, i in enumerate(new)
         }
-        answers = [self._answer(point, told.get(i)) for i, point in enumerate(points)]
+        answers = [self._answer(point, fresh.get(i)) for i, point in enumerate(points)]
         columns = zip(*answers, strict=True) if answers else [()] * 6
         prediction, radius, base_prediction, base_radius, sigmas, draws = (
             np.array(column, dtype=kind)
@@ -161,39 +161,39 @@ class MemoryClassifier:
         )
 
     def remembers(self, X: Any) -> bool:
-        """Whether all these images have been answered (abstentions are no answers)."""
+        """Return whether all these images are stored (abstentions are not)."""
         return all(self.balls.place(point) is not None for point in self._points(self.classifier.images(X)))
 
     def remember(
         self, X: Any, prediction: npt.ArrayLike, radius: npt.ArrayLike, sigma: npt.ArrayLike, n: npt.ArrayLike
     ) -> None:
-        """Put back answers that were given before, in their order, for example by a run that was killed.
+        """Restore earlier predictions in their order, for example those of an interrupted run.
 
         Parameters
         ----------
         X : array or tensor of shape (n_images, ...)
         prediction, radius, sigma, n : arrays of shape (n_images,)
-            Abstentions are passed over.
+            Abstentions are skipped.
 
         Raises
         ------
         ValueError
-            If one is stored already, or its ball overlaps one of another label.
+            If an image is stored already, or its ball overlaps a ball of another label.
         """
         columns = (np.asarray(v) for v in (prediction, radius, sigma, n))
         for point, label, r, s, draws in zip(self._points(self.classifier.images(X)), *columns, strict=True):
             if label != ABSTAIN:
                 self.balls.put(point, int(label), float(r))
-                self._told.append((int(label), float(r), float(s), int(draws)))
+                self._base_answers.append((int(label), float(r), float(s), int(draws)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the memory, not the network, to a compressed npz file; all of it or nothing."""
-        told = np.array(self._told, dtype=np.float64).reshape(len(self), 4)
+        """Write the memory, without the network, to a compressed npz file atomically."""
+        base_answers = np.array(self._base_answers, dtype=np.float64).reshape(len(self), 4)
         meta = {"format": _FORMAT, "norm": self.norm, "sigma": self.classifier.sigma}
         write_npz(
             Path(path),
             {
-                "points": self.balls.points, "labels": self.balls.labels, "radii": self.balls.radii, "told": told,
+                "points": self.balls.points, "labels": self.balls.labels, "radii": self.balls.radii, "told": base_answers,
                 "meta": np.array(json.dumps(meta)),
             },
         )  # fmt: skip
@@ -205,12 +205,12 @@ class MemoryClassifier:
         classifier: SmoothedClassifier,
         choose_sigma: SigmaChoice | None = optimize_sigma,
     ) -> MemoryClassifier:
-        """A memory that :meth:`save` wrote, for the network that it was made with.
+        """Load a memory written by :meth:`save`, for the network with which it was created.
 
         Raises
         ------
         ValueError
-            If the file is no memory, of another norm or for another sigma, or balls of different labels overlap in it.
+            If the file is no memory, has another norm or sigma, or contains overlapping balls of different labels.
         """
         arrays = read_npz(path)
         if "meta" not in arrays or "told" not in arrays:
@@ -226,20 +226,20 @@ class MemoryClassifier:
             )
         for point, label, radius in zip(arrays["points"], arrays["labels"], arrays["radii"], strict=True):
             memory.balls.put(point, int(label), float(radius))
-        memory._told = [(int(label), float(r), float(s), int(n)) for label, r, s, n in arrays["told"]]
+        memory._base_answers = [(int(label), float(r), float(s), int(n)) for label, r, s, n in arrays["told"]]
         return memory
 
     def _points(self, images: torch.Tensor) -> FloatArray:
         return np.asarray(images.cpu().numpy(), dtype=np.float64).reshape(len(images), int(np.prod(images.shape[1:])))
 
     def _answer(
-        self, point: FloatArray, told: tuple[int, float, float, int] | None
+        self, point: FloatArray, fresh: tuple[int, float, float, int] | None
     ) -> tuple[int, float, int, float, float, int]:
-        i = self.balls.place(point)  # also where the same image stands twice in one call
+        i = self.balls.place(point)  # also when an image occurs twice in one call
         if i is not None:
-            return int(self.balls.labels[i]), float(self.balls.radii[i]), *self._told[i]
-        assert told is not None
-        label, radius = self.balls.settle(point, told[0], told[1])
+            return int(self.balls.labels[i]), float(self.balls.radii[i]), *self._base_answers[i]
+        assert fresh is not None
+        label, radius = self.balls.settle(point, fresh[0], fresh[1])
         if label != ABSTAIN:
-            self._told.append(told)
-        return label, radius, *told
+            self._base_answers.append(fresh)
+        return label, radius, *fresh

@@ -1,7 +1,7 @@
-"""What is added to an image, and the radius that the probabilities under it prove.
+"""Noise distributions, and the radii certified by class probabilities under the noise.
 
-In both families ``sigma`` is the standard deviation of one coordinate. Uniform noise on ``[-lambda, lambda]`` has
-``lambda = sqrt(3) sigma`` (the convention of Yang et al., 2020, whose tables are by sigma); for a given ``lambda``, pass
+In both families ``sigma`` is the standard deviation of each coordinate. Uniform noise on ``[-lambda, lambda]`` has
+``lambda = sqrt(3) sigma`` (the convention of Yang et al., 2020, whose tables use sigma); for a given ``lambda``, pass
 ``sigma = lambda / sqrt(3)``.
 """
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Noise(Protocol):
-    """A family of noise with one scale.
+    """Family of noise distributions with one scale parameter.
 
     Attributes
     ----------
     name : str
     norm : int
-        The norm in which its radii are: 1 or 2.
+        Norm of the radii: 1 or 2.
     """
 
     name: str
@@ -38,10 +38,13 @@ class Noise(Protocol):
         """Overwrite ``rows`` with independent draws."""
 
     def radius(self, p_a: npt.ArrayLike, p_b: npt.ArrayLike, sigma: npt.ArrayLike) -> FloatArray:
-        """Radius proven by a lower bound of the top class's probability and an upper bound of all others'; rounded down."""
+        """Return the certified radius, rounded down.
+
+        ``p_a``: lower bound of the probability of the top class; ``p_b``: upper bound of that of every other class.
+        """
 
     def needed(self, radius: npt.ArrayLike, sigma: npt.ArrayLike) -> FloatArray:
-        """The probability of the top class from which ``radius`` follows with ``p_b = 1 - p_a``; rounded up."""
+        """Return the ``p_a`` at which ``p_b = 1 - p_a`` certifies ``radius``; rounded up."""
 
 
 class Gaussian:
@@ -63,7 +66,7 @@ class Gaussian:
 class Uniform:
     """Noise uniform on ``[-lambda, lambda]``, ``lambda = sqrt(3) sigma``: l1 radii ``lambda (p_a - p_b)``.
 
-    With ``p_b = 1 - p_a`` that is ``2 lambda (p_a - 1/2)`` (Yang et al., 2020, Randomized smoothing of all shapes and sizes).
+    With ``p_b = 1 - p_a`` this is ``2 lambda (p_a - 1/2)`` (Yang et al., 2020, Randomized smoothing of all shapes and sizes).
     """
 
     name = "uniform"

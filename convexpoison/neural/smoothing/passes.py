@@ -1,7 +1,7 @@
-"""Many batches through a network, on a CPU several at a time.
+"""Passes of many batches through a network; on a CPU, several batches run concurrently.
 
-Threads that share a batch wait for each other after each layer, and all of them for the noise, which comes from one random
-stream. Threads that have a batch each do not wait; so the more batches there are, the more of a processor they get.
+Threads that share a batch synchronise after each layer, and wait for the noise, which comes from one random stream.
+Threads with one batch each do not wait, so concurrent batches make better use of the processor.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 from convexpoison.neural.smoothing.forward import Forward
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images of shape (n_rows, ...), and something of shape (n_rows,) that goes with them."""
+"""Images of shape (n_rows, ...) and accompanying values of shape (n_rows,)."""
 T = TypeVar("T")
 
 
@@ -27,11 +27,11 @@ def run(
     forward: Forward, batches: Iterator[Batch], n_batches: int,
     use: Callable[[torch.Tensor, torch.Tensor], T], then: Callable[[T], None],
 ) -> None:  # fmt: skip
-    """``then(use(outputs, rest))`` for each batch, in order.
+    """Call ``then(use(outputs, rest))`` for each batch, in order.
 
-    On a CPU as many batches are under way as torch has threads (``torch.set_num_threads``), if there are so many; each then
-    runs on one thread. ``batches`` is advanced and ``then`` called by one thread at a time, in order: so the random numbers
-    and the order of sums do not depend on how many threads there are.
+    On a CPU, ``torch.get_num_threads()`` batches run concurrently, each on one thread, if there are at least that many.
+    ``batches`` is advanced and ``then`` called by one thread at a time, in order, so that random numbers and the order of
+    summation do not depend on the number of threads.
 
     Parameters
     ----------
@@ -39,23 +39,23 @@ def run(
         Opened, without gradients.
     batches : iterator of Batch
     n_batches : int
-        About how many.
+        Approximate number of batches.
     use : callable
-        May run in several threads at a time. A batch that was halved for want of memory comes in parts.
+        May run in several threads concurrently. A batch halved because memory ran out is passed in parts.
     then : callable
     """
     threads = torch.get_num_threads() if forward.device.type == "cpu" else 1
     models = _models(forward.model, threads) if n_batches >= threads > 1 else [forward.model]
-    line = _Line(batches, then)
+    queue = _OrderedQueue(batches, then)
 
     def work(model: nn.Module) -> None:
         try:
             with torch.inference_mode():
-                while (taken := line.take()) is not None:
+                while (taken := queue.take()) is not None:
                     number, batch = taken
-                    line.give(number, _parts(forward, model, batch, use))
+                    queue.give(number, _parts(forward, model, batch, use))
         finally:
-            line.closed = True  # nothing is left, or something went wrong: the others need not go on
+            queue.closed = True  # exhausted or failed: the other threads can stop
 
     if len(models) == 1:
         work(forward.model)
@@ -66,11 +66,11 @@ def run(
             for worker in workers:
                 worker.result()
         finally:
-            line.closed = True
+            queue.closed = True
 
 
-class _Line(Generic[T]):
-    """Where threads take batches, one after the other, and give back what came of them, which goes on in the same order."""
+class _OrderedQueue(Generic[T]):
+    """Hands batches to threads one at a time, and passes their results on in the order of the batches."""
 
     def __init__(self, batches: Iterator[Batch], then: Callable[[T], None]) -> None:
         self.batches, self.then = enumerate(batches), then
@@ -92,7 +92,7 @@ class _Line(Generic[T]):
 
 
 def _parts(forward: Forward, model: nn.Module, batch: Batch, use: Callable[[torch.Tensor, torch.Tensor], T]) -> list[T]:
-    """``use(outputs, rest)`` of a batch, in slices where memory runs out."""
+    """Return ``use(outputs, rest)`` of a batch, in slices if memory runs out."""
     images, rest = batch
     parts, start = list[T](), 0
     while start < len(images):
@@ -103,21 +103,21 @@ def _parts(forward: Forward, model: nn.Module, batch: Batch, use: Callable[[torc
 
 
 def _models(model: nn.Module, count: int) -> list[nn.Module]:
-    """The module, and copies of it with the same weights, for a module may keep something of its own between its layers.
+    """Return the module and ``count - 1`` copies that share its weights, since modules may keep state between layers.
 
-    Alone where it cannot be copied.
+    If the module cannot be copied, it is returned alone.
     """
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     try:
         return [model, *(copy.deepcopy(model, dict(shared)) for _ in range(count - 1))]
-    except Exception:  # what a module of the user's own raises when it is copied, nobody knows
+    except Exception:  # a user's module may raise anything when copied
         return [model]
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # new threads take it over
+    torch.set_num_threads(1)  # new threads inherit this
     try:
         yield
     finally:

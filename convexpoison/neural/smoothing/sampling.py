@@ -1,8 +1,8 @@
-"""Draws of a network's votes under noise: seeded by the image, many images and many draws in one batch.
+"""Draws of a network's votes under noise, seeded per image, with many images and draws in one batch.
 
-Each image has a random stream of its own for each purpose, seeded by (seed, purpose, the image's content), and takes its
-draws from it in blocks of fixed length. So an image meets the same noise at whatever place, in whatever batch and with
-whatever batch size it is asked; and the draws that choose a class are independent of those that certify it.
+Each image has a separate random stream for each purpose, seeded by (seed, purpose, image content), and takes its draws from
+it in blocks of fixed length. So the noise of an image does not depend on its position, its batch or the batch size, and the
+draws that select a class are independent of those that certify it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from convexpoison.neural.smoothing.passes import Batch, run
 
 
 def seed_bytes(random_state: int | np.random.Generator | None) -> bytes:
-    """The key of all of a classifier's streams."""
+    """Return the key of all streams of a classifier."""
     if isinstance(random_state, np.random.Generator):
         return random_state.bytes(16)
     return np.random.SeedSequence(random_state).generate_state(4).tobytes()
 
 
 def stream_seed(seed: bytes, purpose: str, image: torch.Tensor) -> int:
-    """Seed of one image's stream for one purpose: 63 bits of a hash, alike on every machine."""
+    """Return the seed of an image's stream for one purpose: 63 bits of a hash, equal on every machine."""
     content = np.ascontiguousarray(image.detach().cpu().to(torch.float64).numpy()).tobytes()
     digest = hashlib.blake2b(content, key=seed, digest_size=8, person=purpose.encode()).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 class Stream:
-    """Noisy copies of one image, in order, without end."""
+    """Infinite sequence of noisy copies of one image."""
 
     def __init__(self, row: torch.Tensor, sigma: float, noise: Noise, seed: int) -> None:
         self.row, self.sigma, self.noise = row, sigma, noise
@@ -54,7 +54,7 @@ class Tally:
     ----------
     n : int array of shape (n_images,)
     total : float array of shape (n_images, n_classes)
-        Votes, or for soft votes the sum of the probabilities.
+        Votes; for soft votes, the sum of the probabilities.
     squares : float array of the same shape
         Sum of the squares.
     """
@@ -64,11 +64,11 @@ class Tally:
     squares: np.ndarray
 
     def top(self) -> np.ndarray:
-        """The class with the most votes of each image."""
+        """Return the class with the most votes of each image."""
         return np.asarray(self.total.argmax(axis=1))
 
     def plus(self, other: Tally, where: np.ndarray) -> Tally:
-        """With the draws of ``other`` added to the images ``where``."""
+        """Return a tally with the draws of ``other`` added to the images ``where``."""
         n, total, squares = self.n.copy(), self.total.copy(), self.squares.copy()
         n[where] += other.n
         total[where] += other.total
@@ -87,10 +87,10 @@ def tally(
     forward : Forward
         Opened.
     stream_of : callable
-        The stream of image i; asked once for each image, in order, so that few streams exist at a time.
+        Returns the stream of image i; called once per image, in order, so that few streams exist at a time.
     sizes : sequence of int
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     n_classes : int
     beta : float or None
         Inverse temperature of soft votes; None: hard votes.
@@ -98,7 +98,7 @@ def tally(
     Raises
     ------
     ValueError
-        If the network returns NaN, another number of classes, or no probabilities where they were declared.
+        If the network returns NaN, another number of classes, or outputs that are not the declared probabilities.
     """
     votes = _Votes(forward.outputs, beta, torch.zeros(len(sizes), n_classes, device=forward.device))
     capacity = max(forward.batch_size, forward.block)
@@ -109,20 +109,20 @@ def tally(
 def _batches(
     forward: Forward, stream_of: Callable[[int], Stream], sizes: Sequence[int], shape: tuple[int, ...], capacity: int
 ) -> Iterator[Batch]:
-    """The noisy images, and whose they are, ``capacity`` at a time or a little fewer."""
+    """Yield batches of up to ``capacity`` noisy images, with the index of the image of each row."""
     width, device = int(np.prod(shape)), forward.device
 
     def empty() -> Batch:
         rows = torch.empty(capacity, width, dtype=forward.dtype, device=device)
         return rows, torch.empty(capacity, dtype=torch.int64, device=device)
 
-    (rows, owners), filled, asked = empty(), 0, -1
+    (rows, owners), filled, current = empty(), 0, -1
     for i, size in _blocks(sizes, forward.block):
         if filled + size > capacity:
             yield forward.layout(rows[:filled], shape), owners[:filled]
-            (rows, owners), filled = empty(), 0  # those before are still in use
-        if i != asked:
-            stream, asked = stream_of(i), i
+            (rows, owners), filled = empty(), 0  # the previous buffers are still in use
+        if i != current:
+            stream, current = stream_of(i), i
         stream.fill(rows[filled : filled + size])
         owners[filled : filled + size] = i
         filled += size
@@ -138,7 +138,7 @@ def _blocks(sizes: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What some rows add: ``amount`` to the entries ``where`` of a sum, and what is wrong with the outputs."""
+    """Contribution of some rows: ``amount`` at the entries ``where`` of a sum, and flags of invalid outputs."""
 
     where: torch.Tensor
     amount: torch.Tensor
@@ -147,7 +147,7 @@ class _Part:
 
 
 class _Votes:
-    """Running sums on the device; what is wrong with the outputs is noted there and said at the end."""
+    """Running sums on the device; invalid outputs are flagged there and reported at the end."""
 
     def __init__(self, kind: str, beta: float | None, zeros: torch.Tensor) -> None:
         self.kind, self.beta = kind, beta
@@ -157,13 +157,13 @@ class _Votes:
         self.improper = torch.zeros_like(self.nan)
 
     def of(self, outputs: torch.Tensor, owners: torch.Tensor) -> _Part:
-        """What these rows add. It touches no sum, and so may run on several threads at a time."""
+        """Return the contribution of these rows. Thread-safe, since it changes no sum."""
         return self._hard(outputs, owners) if self.beta is None else self._soft(outputs, owners, self.beta)
 
     def _hard(self, outputs: torch.Tensor, owners: torch.Tensor) -> _Part:
         best, winners = outputs.max(dim=1)
         places = owners * self.total.shape[1] + winners
-        nan = best.isnan().any()  # NaN is the maximum of a row that holds one
+        nan = best.isnan().any()  # the maximum of a row that contains NaN is NaN
         return _Part(places, torch.ones_like(places), nan, torch.zeros_like(nan))
 
     def _soft(self, outputs: torch.Tensor, owners: torch.Tensor, beta: float) -> _Part:
@@ -185,9 +185,7 @@ class _Votes:
 
     def tally(self, n: np.ndarray) -> Tally:
         if bool(self.nan):
-            raise ValueError(
-                "the network returned NaN for a noisy image: no certificate can be made of that; mend the network"
-            )
+            raise ValueError("the network returned NaN for a noisy image, which cannot be certified; fix the network")
         if bool(self.improper):
             raise ValueError(
                 "outputs='probabilities' was declared, but the network's rows are not nonnegative with sum 1; "

@@ -1,12 +1,12 @@
-"""Evidence that a mean of values in [0, 1] exceeds a limit, which may be looked at after every draw.
+"""Anytime-valid evidence that a mean of values in [0, 1] exceeds a limit: it may be evaluated after every draw.
 
-Robbins' mixture: the likelihood ratio of Bernoulli means against the limit p, mixed by a Beta prior that is cut off at p,
+Robbins' mixture is the likelihood ratio of Bernoulli means against the limit p, mixed over a Beta prior truncated at p:
 
     M_n(p) = integral over q > p of (q / p)^k ((1 - q) / (1 - p))^(n - k) dBeta(q; a, b),  divided by the prior's mass there.
 
-If the mean is p, it is a nonnegative martingale that starts at 1; if the mean is smaller, a supermartingale, because a factor
-``(q / p)^x ((1 - q) / (1 - p))^(1 - x)`` with ``q > p`` grows with x. By Ville's inequality it then exceeds ``1 / alpha`` at
-any time with probability at most ``alpha``. For values between 0 and 1 (soft votes; k is then their sum) the same holds,
+If the mean is p, it is a nonnegative martingale that starts at 1; if the mean is smaller, it is a supermartingale, because a
+factor ``(q / p)^x ((1 - q) / (1 - p))^(1 - x)`` with ``q > p`` increases with x. By Ville's inequality it then ever exceeds
+``1 / alpha`` with probability at most ``alpha``. The same holds for values between 0 and 1 (soft votes; k is then their sum),
 because the factor is convex in x.
 """
 
@@ -20,25 +20,27 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.neural.smoothing.bounds import ROUNDING
 
 _PRIOR = (0.5, 0.5)
-"""Jeffreys: certified images have probabilities near 1, where it has much of its mass."""
+"""Jeffreys prior: much of its mass is near 1, where the probabilities of certified images are."""
 
 
 def log_evidence(k: npt.ArrayLike, n: npt.ArrayLike, p: npt.ArrayLike) -> FloatArray:
-    """``log M_n(p)``, rounded down: that the mean is p or less is refuted at level ``1 - alpha`` above ``log(1 / alpha)``.
+    """Compute ``log M_n(p)``, rounded down.
+
+    Values of at least ``log(1 / alpha)`` reject the hypothesis that the mean is p or less, at level ``alpha``.
 
     Parameters
     ----------
     k : float array
-        Sum of the draws, which were added one after the other.
+        Sum of the draws, added sequentially.
     n : int array
-        Draws so far.
+        Number of draws so far.
     p : float array
-        The limit, in (0, 1).
+        Limit, in (0, 1).
 
     Returns
     -------
     float array
-        Minus infinity where the draws' mean does not exceed the limit (there is nothing to find, and the mixture's tail
+        Minus infinity where the sample mean does not exceed the limit (there is no evidence, and the tail of the mixture
         cannot be computed).
 
     References
@@ -51,16 +53,16 @@ def log_evidence(k: npt.ArrayLike, n: npt.ArrayLike, p: npt.ArrayLike) -> FloatA
     tails = np.log(np.where(found, betaincc(a + k, b + n - k, p), 1.0)) - np.log(betaincc(a, b, p))
     mixed = betaln(a + k, b + n - k) - betaln(a, b) + tails
     single = xlogy(k, p) + xlog1py(n - k, -p)
-    slack = ROUNDING * (1.0 + np.abs(mixed) + np.abs(single)) + _of_the_sum(k, n, p)
+    slack = ROUNDING * (1.0 + np.abs(mixed) + np.abs(single)) + _sum_rounding(k, n, p)
     return np.asarray(np.where(found, mixed - single - slack, -np.inf))
 
 
-def _of_the_sum(k: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
-    """What the rounding of the sum k can add to the logarithm.
+def _sum_rounding(k: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
+    """Return a bound on the effect of rounding in the sum k on the logarithm.
 
-    ``n`` additions are off by a relative ``n eps / 2``. The logarithm's slope in k is the mixture's mean of
-    ``log(q / (1 - q)) - log(p / (1 - p))``: small where p cuts little off, and about 2 where it leaves only the end of the
-    posterior; ``4 (log(n + 1) + 2)`` is more than either. Counted votes carry no error, but it costs them nothing to speak of.
+    ``n`` additions have a relative error of ``n eps / 2``. The slope of the logarithm in k is the mixture's mean of
+    ``log(q / (1 - q)) - log(p / (1 - p))``: small where p truncates little, and about 2 where only the end of the posterior
+    remains; ``4 (log(n + 1) + 2)`` exceeds both. Counted votes have no such error; for them the bound is negligible.
     """
     slope = 4.0 * (np.log(n + 1.0) + 2.0) + np.abs(np.log(p) - np.log1p(-p))
     return np.asarray(k * n * np.finfo(np.float64).eps * slope)

@@ -1,4 +1,4 @@
-"""Noise that adapts to the image: the sigma with which an image's certified radius is largest."""
+"""Image-dependent noise: the sigma that maximises the certified radius of an image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from convexpoison.neural.smoothing.forward import soft_votes
 from convexpoison.neural.smoothing.sampling import seed_bytes, stream_seed
 
 _CLAMP = 1e-3
-"""Mean probabilities are kept this far from 0 and 1, where the slope of the normal quantile is unbounded (DDRS's code)."""
+"""Least distance of mean probabilities from 0 and 1, where the slope of the normal quantile is unbounded (DDRS's code)."""
 _DOUBT = 0.05
-"""Level at which the radii before and after are compared."""
+"""Level of the bounds that compare the radii before and after optimisation."""
 
 
 def optimize_sigma(
@@ -27,35 +27,35 @@ def optimize_sigma(
     sigma_min: float | None = None, sigma_max: float | None = None, follow: str = "first", check: int = 200,
     random_state: int | np.random.Generator | None = None,
 ) -> FloatArray:  # fmt: skip
-    """For each image the sigma that makes its radius large, by stochastic gradient ascent.
+    """Optimise sigma for each image, to increase its certified radius, by stochastic gradient ascent.
 
     A step draws ``n`` noisy copies ``x + sigma e`` (e does not depend on sigma), and moves sigma along the derivative of
-    ``sigma / 2 (Phi^-1(E_A) - Phi^-1(E_B))``, or of ``lambda (E_A - E_B)`` for uniform noise. ``E_A`` and ``E_B`` are mean
-    probabilities of a class and of its strongest rival.
+    ``sigma / 2 (Phi^-1(E_A) - Phi^-1(E_B))``, or of ``lambda (E_A - E_B)`` for uniform noise. ``E_A`` and ``E_B`` are the mean
+    probabilities of a class and of the runner-up class.
 
     Parameters
     ----------
     classifier : SmoothedClassifier
-        Its network is only evaluated: neither its parameters nor their gradients are touched.
+        Its network is only evaluated; its parameters and their gradients are not modified.
     X : array or tensor of shape (n_images, ...)
     sigma0 : float or array of shape (n_images,), optional
-        Where to start; by default the classifier's sigma.
+        Initial sigma; default: the classifier's sigma.
     n : int
-        Draws in a step. The paper has 1.
+        Draws per step. The paper uses 1.
     steps : int
         K of the paper.
     learning_rate : float
-        alpha of the paper (there 1e-4; its code has .04).
+        alpha of the paper (1e-4 in the paper; 0.04 in its code).
     sigma_min, sigma_max : float, optional
-        Limits; by default a quarter of, and twice, each image's start.
+        Limits; default: a quarter of, and twice, the initial sigma of each image.
     follow : {"first", "step"}
-        Whose radius grows: that of the class with the most votes at ``sigma0`` (DDRS, Eq. 2), or in each step that of the
-        class which leads in this step's draws (Algorithm 1 as printed).
+        Class whose radius is increased. "first": the class with the most votes at ``sigma0`` (DDRS, Eq. 2); "step": in each
+        step, the class with the largest mean probability in the draws of this step (Algorithm 1 as printed).
     check : int
-        Fresh draws with which the radius of the first class is compared at the end and at the start; the better sigma is
-        returned. 0: no comparison, the end is returned.
+        Number of fresh draws that compare the radius of the first class at the final and the initial sigma; the better
+        sigma is returned. 0: no comparison, the final sigma is returned.
     random_state : int, numpy Generator or None
-        None: the classifier's.
+        None: the classifier's seed.
 
     Returns
     -------
@@ -64,14 +64,14 @@ def optimize_sigma(
     Raises
     ------
     ValueError
-        As :meth:`SmoothedClassifier.certify`; limits that do not hold ``sigma0`` between them.
+        As in :meth:`SmoothedClassifier.certify`; if ``sigma0`` is not between the limits.
 
     Notes
     -----
-    With ``n = 1`` and ``follow="step"`` sigma runs away: one draw's probability is nearly always close to 1 for whatever class
-    leads in it, the difference of quantiles is then a positive constant, its product with sigma has a positive constant
-    derivative, and nothing ever pulls back. Three things prevent it: the class is fixed, so that draws which fall to
-    another class pull back; sigma stays within limits; and the end is kept only where it is better than the start.
+    With ``n = 1`` and ``follow="step"`` sigma diverges: in a single draw, the probability of the top class is nearly always
+    close to 1, the difference of quantiles is then a positive constant, and its product with sigma has a constant positive
+    derivative. Three measures prevent this: the class is fixed, so that draws of another class decrease sigma; sigma stays
+    within limits; and the final sigma is kept only where it is better than the initial one.
 
     A smoothed classifier whose sigma depends on the image has no certificate of its own:
     see :class:`convexpoison.neural.MemoryClassifier`.
@@ -110,7 +110,7 @@ def optimize_sigma(
 
 
 class _Ascent:
-    """Algorithm 1 for some images at once."""
+    """Algorithm 1 for several images at once."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Ascent:
                 radius = self._radius(outputs, leaf, classes)
                 (slope,) = torch.autograd.grad(radius.sum(), leaf)
                 if not bool(slope.isfinite().all()):
-                    raise ValueError("the network's derivative in its input is not finite: sigma cannot be optimised")
+                    raise ValueError("the network's derivative in the input is not finite: sigma cannot be optimised")
                 sigma = torch.clamp(sigma + self.learning_rate * slope, low_, high_)
         return np.asarray(sigma.cpu().numpy(), dtype=np.float64)
 
@@ -170,10 +170,10 @@ def _limits(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
     given = np.asarray(classifier.sigma if sigma0 is None else sigma0, dtype=np.float64)
     if given.ndim and given.shape != (n_images,):
-        raise ValueError(f"sigma0 has shape {given.shape}; pass one number, or one for each of the {n_images} images")
+        raise ValueError(f"sigma0 has shape {given.shape}; pass one number, or one per image ({n_images})")
     start = np.broadcast_to(given, (n_images,)).copy()
     if not (np.isfinite(start).all() and (start > 0.0).all()):
-        raise ValueError("sigma0 must be finite and above 0")
+        raise ValueError("sigma0 must be finite and positive")
     low = start / 4.0 if sigma_min is None else np.full(n_images, inputs.check_positive("sigma_min", sigma_min))
     high = start * 2.0 if sigma_max is None else np.full(n_images, inputs.check_positive("sigma_max", sigma_max))
     if not ((low <= start) & (start <= high)).all():
@@ -184,14 +184,14 @@ def _limits(
 
 
 def _leaders(classifier: SmoothedClassifier, images: torch.Tensor, sigma: FloatArray, n: int) -> np.ndarray:
-    """The class with the most votes of each image at its sigma."""
+    """Return the class with the most votes of each image at its sigma."""
     return classifier.draw(images, "leader", np.full(len(images), n), sigma).top()
 
 
 def _radii(
     classifier: SmoothedClassifier, images: torch.Tensor, sigma: FloatArray, first: np.ndarray, n: int
 ) -> FloatArray:
-    """Careful estimates of the radius of class ``first``."""
+    """Compute lower confidence bounds of the radius of class ``first``."""
     drawn = classifier.draw(images, "check", np.full(len(images), n), sigma)
     rows = np.arange(len(images))
     bound = "clopper_pearson" if classifier.votes == "hard" else "bernstein"

@@ -1,1 +1,1 @@
-"""Closed forms for linear classifiers, and the attacks that meet them."""
+"""Closed forms for linear classifiers, and the attacks that attain them."""

@@ -1,9 +1,9 @@
-"""What poisoning does to the certified radius of a linear classifier, in closed form.
+"""Effect of poisoning on the certified radius of a linear classifier, in closed form.
 
 The smoothed linear classifier is the linear classifier itself, and its certified radius is the distance to its hyperplane
 (Cohen et al., 2019). PACD analyses this case: Theorem 1 (one dimension, squared loss) and Appendix D.2 (two isotropic
-Gaussians). With as many rows of either class, least squares puts the threshold in the middle of the two means, whatever
-the classes' distributions, so that only the mean of the poisoned class counts; everything below follows from that.
+Gaussians). With equally many rows of both classes, least squares places the threshold at the midpoint of the two means,
+regardless of the distributions of the classes. Only the mean of the poisoned class matters; all results follow from this.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from convexpoison._utils.types import FloatArray
 from convexpoison.neural.theory.linear_attack import check_positive
 
 _Measure = Callable[[float, int], tuple[float, float]]
-"""Threshold and sign of the slope to the mean radius and the accuracy of the negative class."""
+"""Maps threshold and sign of the slope to the mean radius and the accuracy of the negative class."""
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """A classifier ``sign * (x - threshold) > 0`` that the victim learns, and what it certifies for the negative class.
+    """Victim's classifier ``sign * (x - threshold) > 0``, and its certified radii for the negative class.
 
     Attributes
     ----------
     shift : float
-        What is added to every row of the negative class.
+        Shift added to every row of the negative class.
     threshold : float
     sign : {-1, 1}
-        Of the slope: -1 where the poison has pushed the negative class beyond the positive one.
+        Sign of the slope: -1 if the poison has moved the negative class beyond the positive one.
     radius : float
-        Average certified radius of the negative class, 0 for the points that are misclassified.
+        Average certified radius of the negative class, with 0 for misclassified points.
     accuracy : float
-        Share of the negative class that is classified rightly.
+        Share of the negative class that is classified correctly.
     mean_radius : float
-        Certified radius of the negative class's mean: the number of PACD's D.2.
+        Certified radius of the mean of the negative class: the number reported in D.2 of PACD.
     """
 
     shift: float
@@ -57,11 +57,11 @@ class LinearTheory:
     Attributes
     ----------
     clean : Optimum
-        Without poison.
+        Classifier without poison.
     optima : tuple of Optimum
-        The local optima of the attack: Case 1 (shift ``-eps``), and Case 2 (shift ``+eps``) where ``eps > least_eps``.
+        Local optima of the attack: Case 1 (shift ``-eps``), and Case 2 (shift ``+eps``) if ``eps > least_eps``.
     eps : float
-        The shift that the attacker can give to the mean.
+        Largest shift of the mean available to the attacker.
     least_eps : float
         Distance of the means: the threshold on eps.
     """
@@ -73,7 +73,7 @@ class LinearTheory:
 
     @property
     def best(self) -> Optimum:
-        """The optimum with the least radius: the global one."""
+        """Optimum with the least radius: the global optimum."""
         return min(self.optima, key=lambda optimum: optimum.radius)
 
 
@@ -85,18 +85,18 @@ def one_dimension(
     fraction: float = 1.0,
     x_test: npt.ArrayLike | None = None,
 ) -> LinearTheory:
-    """Local optima of the attack on a one-dimensional least-squares classifier (PACD, Theorem 1 and Corollary 2).
+    """Compute the local optima of the attack on a 1-d least-squares classifier (PACD, Theorem 1 and Corollary 2).
 
     Parameters
     ----------
     x_minus, x_plus : arrays of shape (n,)
-        Training points of the two classes; the negative one is poisoned.
+        Training points of the two classes; the negative class is poisoned.
     eps : float
-        Each poisoned point moves by at most this much.
+        Largest displacement of each poisoned point.
     fraction : float
-        Share of the negative points that are poisoned: the same as all of them with ``fraction * eps`` (Corollary 2).
+        Share of poisoned negative points: equivalent to poisoning all of them with ``fraction * eps`` (Corollary 2).
     x_test : array, optional
-        Test points of the negative class; ``x_minus`` where not given.
+        Test points of the negative class; default: ``x_minus``.
 
     Returns
     -------
@@ -105,20 +105,20 @@ def one_dimension(
     Raises
     ------
     ValueError
-        Points that are not one finite row a class of the same length, means in the wrong order, eps not positive, or a
-        fraction outside (0, 1].
+        If the points are not two finite one-dimensional arrays of equal length, the means are in the wrong order, eps is not
+        positive, or the fraction is outside (0, 1].
 
     Notes
     -----
-    The theorem has Case 2 for ``eps >= least_eps``. At equality the means coincide, least squares learns slope 0, and there
-    is no threshold: Case 2 begins strictly beyond. It is a local optimum there and never passes over into Case 1.
+    The theorem states Case 2 for ``eps >= least_eps``. At equality the means coincide, the least-squares slope is 0, and there
+    is no threshold: Case 2 requires strict inequality. It is then a local optimum and never merges with Case 1.
     """
     minus, plus = _points("x_minus", x_minus), _points("x_plus", x_plus)
     test = minus if x_test is None else _points("x_test", x_test)
     if minus.size != plus.size:
         raise ValueError(
-            f"Theorem 1 is about as many points of either class; got {minus.size} negative and {plus.size} positive ones. "
-            "Draw the same number of both"
+            f"Theorem 1 needs equally many points of both classes; got {minus.size} negative and {plus.size} positive points. "
+            "Pass the same number of each"
         )
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction!r}; it is the share of poisoned points and must lie in (0, 1]")
@@ -133,15 +133,15 @@ def one_dimension(
 def two_gaussians(
     mean_minus: float = 0.2, mean_plus: float = 0.8, scale: float = 0.3, eps: float = 0.1, *, n_features: int = 2
 ) -> LinearTheory:
-    """Local optima of the attack on two isotropic Gaussians whose means have equal coordinates (PACD, Appendix D.2).
+    """Compute the local optima for two isotropic Gaussians whose means have equal coordinates (PACD, Appendix D.2).
 
-    The victim is any whose boundary is the Bayes classifier's: least squares, logistic regression, either under Gaussian
+    The victim is any learner with the Bayes classifier's boundary: least squares or logistic regression, also with Gaussian
     augmentation. Every coordinate moves by at most eps (l-infinity). Along the diagonal this is Theorem 1.
 
     Parameters
     ----------
     mean_minus, mean_plus : float
-        Every coordinate of the classes' means.
+        Value of every coordinate of the class means.
     scale : float
         Standard deviation of every coordinate.
     eps : float
@@ -150,17 +150,17 @@ def two_gaussians(
     Returns
     -------
     LinearTheory
-        Distances in l2, along the diagonal: thresholds and shifts are ``sqrt(n_features)`` times those of a coordinate.
+        l2 distances along the diagonal: thresholds and shifts are ``sqrt(n_features)`` times those of a coordinate.
 
     Raises
     ------
     ValueError
-        Means in the wrong order, or a scale, eps or number of features that is not positive.
+        If the means are in the wrong order, or scale, eps or the number of features is not positive.
 
     Notes
     -----
-    The defaults are the paper's. Its "certified radius" is that of the mean, 0.3 sqrt(2) = 0.4243, and falls by
-    ``eps / sqrt(2)`` to 0.25 sqrt(2) = 0.3536; the paper prints 0.3546, which its own formula does not give.
+    The defaults are those of the paper. Its "certified radius" is the radius of the mean, 0.3 sqrt(2) = 0.4243, and decreases
+    by ``eps / sqrt(2)`` to 0.25 sqrt(2) = 0.3536; the paper prints 0.3546, which differs from its formula.
     """
     spread = check_positive("scale", scale)
     if n_features < 1:
@@ -179,8 +179,8 @@ def _theory(mean_minus: float, mean_plus: float, eps: float, measure: _Measure) 
     gap = mean_plus - mean_minus
     if not gap > 0:
         raise ValueError(
-            f"the negative class's mean must lie below the positive one's; got {mean_minus:g} and {mean_plus:g}. "
-            "Change the sign of all points, or the names of the classes"
+            f"the mean of the negative class must be below the positive mean; got {mean_minus:g} and {mean_plus:g}. "
+            "Negate all points, or swap the classes"
         )
 
     def optimum(shift: float, sign: int) -> Optimum:
@@ -195,5 +195,5 @@ def _theory(mean_minus: float, mean_plus: float, eps: float, measure: _Measure) 
 def _points(name: str, values: Any) -> FloatArray:
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
-        raise ValueError(f"{name} must be finite numbers in one dimension, at least one; got shape {points.shape}")
+        raise ValueError(f"{name} must be finite, one-dimensional and not empty; got shape {points.shape}")
     return points

@@ -1,7 +1,7 @@
-"""PACD's attack on a linear victim, solved exactly: the average certified radius through exact training.
+"""PACD's attack on a linear victim, with exact training in place of approximate bilevel optimisation.
 
-The certified radius of a smoothed linear classifier is the distance to its hyperplane, whatever the noise (Cohen et al., 2019),
-so that neither draws nor soft smoothing are needed.
+The certified radius of a smoothed linear classifier is the distance to its hyperplane, for any noise (Cohen et al., 2019),
+so neither draws nor soft smoothing are needed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convexpoison._utils.types import FloatArray
-from convexpoison.data.row_operator import AffineRows
 from convexpoison.data.training_data import TrainingData
 from convexpoison.learners.implicit import ImplicitGradient, InnerProblem, OuterLoss
 from convexpoison.learners.linear_model import LinearModel
@@ -20,64 +19,64 @@ from convexpoison.learners.victim import Victim
 
 
 def average_radius(model: LinearModel, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Average certified l2 radius of a linear classifier under randomized smoothing, whatever the noise.
+    """Compute the average certified l2 radius of a linear classifier under randomized smoothing, for any noise.
 
     Parameters
     ----------
     model : LinearModel
     X : array of shape (n, n_features)
     y : array of shape (n,)
-        -1 and +1. Misclassified rows count 0.
+        -1 and +1. Misclassified rows count as 0.
 
     Raises
     ------
     ValueError
-        If all coefficients are 0: there is no hyperplane.
+        If all coefficients are 0, so that there is no separating hyperplane.
     """
     length = float(np.linalg.norm(model.coef))
     if length == 0:
-        raise ValueError("all coefficients of the model are 0: it has no hyperplane to be distant from")
+        raise ValueError("all coefficients of the model are 0: it has no separating hyperplane")
     return float(np.maximum(np.asarray(y) * model.decision_function(np.asarray(X)) / length, 0.0).mean())
 
 
 class AverageRadius(OuterLoss):
-    """The average certified radius of a linear classifier as an attacker's aim, with its gradient.
+    """Average certified radius of a linear classifier as an attacker's objective, with its gradient.
 
     Parameters
     ----------
     victim : Victim
     rows : TrainingData
-        Rows whose radius counts, with their right labels -1 and +1.
+        Rows over which the radius is averaged, with their true labels -1 and +1.
     """
 
     def __init__(self, victim: Victim, rows: TrainingData) -> None:
         super().__init__(victim, rows)
-        self._d, self._lifted = rows.n_features, AffineRows(rows.X, victim.intercept != "none")
+        self._d = rows.n_features
 
     def value(self, theta: FloatArray) -> float:
         return self.derivatives(theta)[0]
 
     def derivatives(self, theta: FloatArray) -> tuple[float, FloatArray]:
         length = float(np.linalg.norm(theta[: self._d]))
-        radius = self._y * self._lifted.dot(theta) / length
+        radius = self._y * self._rows.dot(theta) / length
         active = self._weight * (radius > 0)
-        gradient = self._lifted.transposed_dot(active * self._y) / length
+        gradient = self._rows.transposed_dot(active * self._y) / length
         gradient[: self._d] -= (active @ radius) * theta[: self._d] / length**2
         return float(active @ radius), gradient
 
 
 @dataclass(frozen=True, eq=False)
 class LinearAttack:
-    """What bilevel descent found against a linear victim.
+    """Result of bilevel descent against a linear victim.
 
     Attributes
     ----------
     points : array of shape (n_points, n_features)
-        The poisoned rows.
+        Poisoned rows.
     model : LinearModel
-        What the victim learns from them, exactly.
+        Exact optimum of the victim trained on them.
     radii : array of shape (n_steps + 1,)
-        Average certified radius before each step and after the last: never rising.
+        Average certified radius before each step and after the last; nonincreasing.
     """
 
     points: FloatArray
@@ -99,24 +98,24 @@ def attack_linear(
     X_test: npt.ArrayLike | None = None,
     max_iter: int = 100,
 ) -> LinearAttack:
-    """PACD's attack on a linear victim, solved exactly: every model is the optimum, every hypergradient the implicit one.
+    """Run PACD's attack on a linear victim with exact training and exact implicit hypergradients.
 
-    Projected gradient descent of the average certified radius of class -1 over the l-infinity balls around its rows. The
-    step starts as long as the balls are wide and is halved until the radius falls.
+    Minimises the average certified radius of class -1 by projected gradient descent over the l-infinity balls around its
+    rows. The initial step length is the width of the balls; it is halved until the radius decreases.
 
     Parameters
     ----------
     victim : Victim
-        With a smooth loss.
+        Its loss must be smooth.
     X_base : array of shape (n_points, n_features)
         Rows of class -1, all of which are poisoned.
     X_other : array of shape (n, n_features)
-        Rows of class +1, which stay.
+        Rows of class +1, which are not poisoned.
     eps : float
     start : array of shape (n_points, n_features), optional
-        Where descent begins (projected); at ``X_base`` where not given. Which local optimum is found depends on it.
+        Initial iterate (projected); default: ``X_base``. It determines which local optimum is found.
     X_test : array, optional
-        Rows of class -1 whose radius counts; ``X_base`` where not given.
+        Rows of class -1 over which the radius is averaged; default: ``X_base``.
     max_iter : int
 
     Returns
@@ -133,7 +132,7 @@ def attack_linear(
     points = base if start is None else np.asarray(start, dtype=np.float64)
     if base.ndim != 2 or points.shape != base.shape or {other.shape[1:], test.shape[1:]} != {base.shape[1:]}:
         raise ValueError(
-            f"rows of shape (n, n_features) with as many features are needed, and a start for each base row; got "
+            f"X_base, X_other, X_test must have shape (n, n_features) with equal n_features, and start that of X_base; got "
             f"X_base {base.shape}, X_other {other.shape}, X_test {test.shape}, start {points.shape}"
         )
     low, high = base - check_positive("eps", eps), base + eps
@@ -145,7 +144,7 @@ def attack_linear(
     for _ in range(max_iter):
         here = gradient(lam)
         radii = radii or [here.value]
-        points, value, step = _shorter(gradient, lam, points, here.points, (low, high), step, radii[-1])
+        points, value, step = _backtrack(gradient, lam, points, here.points, (low, high), step, radii[-1])
         if value >= radii[-1]:
             break
         radii.append(value)
@@ -155,7 +154,7 @@ def attack_linear(
     return LinearAttack(points, victim.trainer(TrainingData(X, y, np.ones(y.size))).model, np.array(radii))
 
 
-def _shorter(
+def _backtrack(
     gradient: ImplicitGradient,
     lam: FloatArray,
     points: FloatArray,
@@ -164,7 +163,10 @@ def _shorter(
     step: float,
     before: float,
 ) -> tuple[FloatArray, float, float]:
-    """The projected step along the gradient, scaled by its largest entry, that lowers the radius; where it is and its length."""
+    """Backtrack along the negative gradient, scaled by its largest entry, until the projected step lowers the radius.
+
+    Returns the new points, their radius and the next step length; the old ones if no step lowers the radius.
+    """
     largest = float(np.abs(slope).max())
     for _ in range(40 if largest > 0 else 0):
         there = np.clip(points - step / largest * slope, *box)
@@ -181,7 +183,13 @@ def _rows(X: FloatArray, label: float) -> TrainingData:
 
 
 def check_positive(name: str, value: float) -> float:
-    """The number, if it is a finite one above 0."""
+    """Return the number if it is positive and finite.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
     if not 0 < value < np.inf:
-        raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
+        raise ValueError(f"{name} is {value!r}; it must be a positive finite number")
     return float(value)
