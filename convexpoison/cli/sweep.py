@@ -35,7 +35,7 @@ def _check_parquet(ctx: click.Context, option: click.Parameter, path: Path | Non
 )
 @click.option("--n-jobs", type=int, default=1, show_default=True, help="Parallel tasks; -1: one per core.")
 @click.option("--random-state", type=int, help="[default: the file's, else 0]")
-@click.option("--retry-failed", is_flag=True, help="Run tasks that failed before again.")
+@click.option("--retry-failed", is_flag=True, help="Run failed tasks again.")
 @click.option("--keep-results", is_flag=True, help="Save every attack in the store.")
 @click.option(
     "--parquet", type=click.Path(dir_okay=False, path_type=Path), callback=_check_parquet, metavar="FILE",

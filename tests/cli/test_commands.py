@@ -198,7 +198,7 @@ def test_info_names_the_extra_of_a_package_that_is_missing(monkeypatch: pytest.M
 @pytest.mark.gurobi
 def test_info_tells_the_state_of_the_licence_when_asked() -> None:
     told = json.loads(run("info", "--licences", "--json").stdout)["solvers"]["gurobi"]
-    assert told["installed"] and "not asked" not in told["licence"] and told["licence"]
+    assert told["installed"] and "not checked" not in told["licence"] and told["licence"]
 
 
 @pytest.mark.slow
