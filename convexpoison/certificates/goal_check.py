@@ -44,9 +44,9 @@ class Proof:
         Every alternative has to be excluded: no excess at all, and all m points of one label, for each label of the space. They
         are listed here; the search only proposes a line and a multiplier for each.
         """
-        proposed = {case.label if case.excess else None: (case, t) for case, t in self.barrier.best_cases(m)}
         labels = [float(y) for y in self.barrier.ground.space.labels]
         with np.errstate(all="ignore"):  # overflows widen an interval, and that is all
+            proposed = {case.label if case.excess else None: (case, t) for case, t in self.barrier.best_cases(m)}
             values = [
                 self._value(m, label, *proposed[label]) if label in proposed else _NOTHING for label in (None, *labels)
             ]
@@ -113,7 +113,8 @@ class Proof:
             square = (Q * Q).at_least(0.0)
             ends.append(_part(p * (Interval.of(theta) * side), held) - square / (4.0 * _part(ridge, held)))
         total = K - Interval.of(m) * a + self._least(*ends)
-        return total + p * float(theta[-1]) if free else total
+        total = total + p * float(theta[-1]) if free else total
+        return _NOTHING if np.isnan(total.lower) else total  # inf - inf: no comparison would see it
 
     def _factors(self, need: Interval | None, t: float) -> tuple[Interval, Interval] | None:
         """Factors of the two labels' multipliers, not negative; with a free intercept they have to meet its need."""

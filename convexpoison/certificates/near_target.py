@@ -223,8 +223,8 @@ class NearTargetCertificate(Certificate):
                     steepest = Hull.of(space).highest(Interval.of(s * u.w)) + Interval.of(s * u.b)
                     mixed = (1.0 - Interval.of(share)) * max(dearest, 0.0) + steepest.at_least(0.0) * share
                     dearest = float(mixed.upper)
-                best = max(best, dearest)
-        return best
+                best = np.maximum(best, dearest)  # which keeps NaN
+        return np.inf if np.isnan(best) else float(best)
 
     # ---------------------------------------------------------------- words and files
 

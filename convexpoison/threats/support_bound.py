@@ -104,10 +104,11 @@ def price(
         problem = _Problem(victim.loss, space, hull, target, v, side)
         if np.isfinite(kink) and problem.high >= kink:
             highest = np.maximum(highest, 0.0)  # points without loss
-        if problem.start <= problem.end:
+        if not problem.start > problem.end:  # NaN is no proof that the side is empty
             given = None if multipliers is None else multipliers.get(side)
             highest = np.maximum(highest, problem.bound(given or problem.search()))
-    return float((Interval.of(highest) + growth).upper)
+    bound = float((Interval.of(highest) + growth).upper)
+    return np.inf if np.isnan(bound) else bound
 
 
 @dataclass(frozen=True, eq=False)

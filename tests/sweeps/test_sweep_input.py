@@ -61,7 +61,7 @@ def test_yaml(tmp_path: Path) -> None:
         (GOOD | {"dataset": ["iris"]}, "attack", "unknown data set 'iris'; choose one of"),
         (GOOD | {"method": ["best"]}, "attack", "unknown method 'best'; choose one of follow_the_leader"),
         (GOOD | {"method": ["kkt"], "max_points": [None]}, "attack", "method='kkt' has a budget; pass max_points.*in the task"),
-        (GOOD | {"method": ["optimal"], "copies": [2]}, "attack", "takes none of .*; max_points, copies do not apply.*in the task"),
+        (GOOD | {"method": ["optimal"], "copies": [2]}, "attack", "max_points, copies do not apply.*in the task"),
         (GOOD | {"method": ["min_max"], "max_points": [5]}, "attack", "method='min_max' needs a goal.*in the task"),
         (GOOD | {"loss": ["hing"]}, "attack", "hing"),
         (GOOD | {"C_R": [-1]}, "attack", "C_R must be positive.*in the task"),
