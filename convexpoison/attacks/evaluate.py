@@ -156,9 +156,9 @@ class Recorder:
 
     def _retrain(self, n_steps: int) -> tuple[LinearModel, float]:
         """Return the model after the first steps."""
-        trainer = self.problem.trainer()
-        for x, y, count in zip(self.run.points[:n_steps], self.run.labels, self.run.counts, strict=False):
-            trainer.add(x, y, count)
+        trainer, run = self.problem.trainer(), self.run
+        edits = zip(run.points[:n_steps], run.labels[:n_steps], run.counts[:n_steps], strict=True)
+        self.problem.threat.apply(trainer, Poison.of(edits, self.problem.data.n_features))
         return trainer.model, trainer.gap
 
 

@@ -229,8 +229,7 @@ def _induced(problem: Problem, attack: Attack, residual: float, start: float) ->
     points, labels, counts = attack
     victim = problem.victim
     trainer = problem.trainer()
-    for point, label, count in zip(points, labels, counts, strict=True):
-        trainer.add(point, float(label), int(count))
+    problem.threat.apply(trainer, Poison(points, labels, counts))
     model = trainer.model
     rho = victim.rho(problem.data.n_rows + int(counts.sum()))
     promised = victim.intercept != "free" and rho > 0

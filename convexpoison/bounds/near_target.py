@@ -21,11 +21,11 @@ from convexpoison.bounds.bound import Bound, NearTarget
 from convexpoison.bounds.comparison_models import witness_bounds
 from convexpoison.bounds.eps_close import Close
 from convexpoison.bounds.robust_program import RobustProgram, search
+from convexpoison.bounds.target import certify_tight
 from convexpoison.bounds.tight import tight_bound
 from convexpoison.bounds.tight_program import TightBound
 from convexpoison.bounds.uncertainty_set import Ball, Neighbourhood, Sway
 from convexpoison.certificates.near_target import Kind, certify_near
-from convexpoison.certificates.target import certify
 from convexpoison.geometry.support_function import score_range
 from convexpoison.geometry.weak_duality import bounded_box
 from convexpoison.problem import Problem
@@ -152,16 +152,6 @@ def _by_direction(
 
 def _exact(problem: Problem, tight: TightBound, start: float) -> Bound:
     """The bound for the target alone."""
-    proof = None
-    if tight.direction is not None:
-        proof = certify(problem.victim, problem.target, problem.space, tight.direction, problem.data)
-    value = 0.0 if proof is None else proof.value
-    seconds = perf_counter() - start
-    return Bound(
-        value,
-        NearTarget(problem.target, "ball", 0.0),
-        proof if value > 0.0 else None,
-        "tight",
-        candidates={"tight": tight.value},
-        seconds=seconds,
-    )
+    exact, about = certify_tight(problem, tight), NearTarget(problem.target, "ball", 0.0)
+    candidates, seconds = {"tight": tight.value}, perf_counter() - start
+    return Bound(exact.value, about, exact.certificate, "tight", candidates=candidates, seconds=seconds)

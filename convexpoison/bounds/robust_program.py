@@ -26,7 +26,6 @@ from convexpoison.geometry.support_function import Price
 from convexpoison.learners.dual_vector import BOUNDARY, DualVector
 from convexpoison.learners.subdifferential import Subdifferential
 from convexpoison.numerics.intervals import Interval
-from convexpoison.problem import Problem
 from convexpoison.solvers import highs
 from convexpoison.solvers.linear_program import LinearProgram
 
@@ -49,9 +48,10 @@ class RobustProgram(TightProgram):
     @cached_property
     def subdifferential(self) -> Subdifferential:
         """That of the clean objective, with every row in the boundary whose margin may be 1 in the neighbourhood."""
+        if self.victim.loss.smooth:
+            return self.problem.subdifferential
         low, high = self.row_slopes
-        clean = self.problem.subdifferential
-        return clean if self.victim.loss.smooth else _enlarged(self.problem, low != high)
+        return Subdifferential.of(self.victim, self.data, self.target, boundary=low != high)
 
     @cached_property
     def row_slopes(self) -> tuple[FloatArray, FloatArray]:
@@ -139,21 +139,6 @@ class RobustProgram(TightProgram):
 
     def _lossless(self) -> int:
         return int(not self.victim.loss.smooth and self.victim.kappa > 0.0)
-
-
-def _enlarged(problem: Problem, boundary: np.ndarray) -> Subdifferential:
-    """G with these rows as boundary."""
-    victim, data, loss = problem.victim, problem.data, problem.victim.loss
-    slope = data.sample_weight * loss.slope(data.y)
-    argument = loss.argument(problem.target.decision_function(data.X), data.y)
-    weight = np.where(boundary, 0.0, slope * loss.derivative(argument))
-    gradient_w, gradient_b = victim.penalty_gradient(problem.target)
-    rho, constant = victim.rho(data.n_rows), float(victim.intercept != "none")
-    g = DualVector(
-        data.rows.transposed_dot(weight) + rho * gradient_w, constant * float(weight.sum() + rho * gradient_b)
-    )
-    dense = data.rows.take(np.flatnonzero(boundary))
-    return Subdifferential(g, -slope[boundary][:, None] * dense, -constant * slope[boundary])
 
 
 def search(

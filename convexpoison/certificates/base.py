@@ -24,11 +24,14 @@ from convexpoison.certificates.file_format import (
 )
 from convexpoison.certificates.verification import Verification
 from convexpoison.data.training_data import Classes, TrainingData
+from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
 from convexpoison.learners.victim import Victim
 from convexpoison.spaces.space import Space
 from convexpoison.threats import AddRows
 
+MARGIN = 1e-10
+"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 LEFT_OUT = "the user's own constraints are left out of the proof; it holds without them, and so with them"
 
 _HOMES = {"certificate": "target", "neighbourhood certificate": "near_target", "goal certificate": "goal"}
@@ -201,11 +204,25 @@ def vector(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
 
 
-def model_arrays(model: LinearModel) -> Arrays:
-    """A model in a file; its classes are among the words."""
-    return {"coef": model.coef, "intercept": np.array(model.intercept)}
+def claimed(value: float, rounding: float) -> float:
+    """Return what a certificate claims where the check proves ``value`` and allowed for so much rounding of sums.
+
+    Less ``MARGIN`` of it and twice that rounding, so that it also holds on a machine that adds up in another order.
+    """
+    return max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding) if math.isfinite(value) else value
 
 
-def model_of(arrays: Arrays, words: dict[str, Any]) -> LinearModel:
-    """The model of :func:`model_arrays`."""
-    return LinearModel(arrays["coef"], float(arrays["intercept"]), classes_of(words))
+def model_arrays(model: LinearModel, direction: DualVector) -> Arrays:
+    """A model and a direction in a file; the model's classes are among the words."""
+    return {
+        "coef": model.coef,
+        "intercept": np.array(model.intercept),
+        "direction_w": direction.w,
+        "direction_b": np.array(direction.b),
+    }
+
+
+def model_of(arrays: Arrays, words: dict[str, Any]) -> tuple[LinearModel, DualVector]:
+    """The model and the direction of :func:`model_arrays`."""
+    direction = DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"]))
+    return LinearModel(arrays["coef"], float(arrays["intercept"]), classes_of(words)), direction

@@ -19,8 +19,6 @@ from convexpoison.learners.penalty_enclosures import penalty_slope, regularisati
 from convexpoison.learners.victim import Victim
 from convexpoison.numerics.intervals import Interval, product
 
-MARGIN = 1e-10
-"""What a claim leaves, relative to what was proven: another machine adds up in another order."""
 _PROOFS = ("steepness", "decay_rate", "stationary_point", "derivative_enclosure")
 """The formulas of a loss that certificates rest on."""
 GOAL_FORMULAS = ("value_enclosure", "support_line", "lipschitz")

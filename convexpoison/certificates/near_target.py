@@ -15,8 +15,8 @@ import numpy as np
 
 from convexpoison._utils.files import Arrays
 from convexpoison._utils.types import FloatArray
-from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import MARGIN, normalized, scale_of, subdifferential
+from convexpoison.certificates.base import LEFT_OUT, Certificate, claimed, model_arrays, model_of, vector
+from convexpoison.certificates.clean_gradient import normalized, scale_of, subdifferential
 from convexpoison.certificates.near_target_sets import (
     BallAround,
     CloseTo,
@@ -246,11 +246,7 @@ class NearTargetCertificate(Certificate):
         )
 
     def _arrays(self) -> Arrays:
-        arrays = {
-            **model_arrays(self.target),
-            "direction_w": self.direction.w,
-            "direction_b": np.array(self.direction.b),
-        }
+        arrays = model_arrays(self.target, self.direction)
         if self.combination is not None:
             arrays |= {"masses": self.combination.masses, "points": self.combination.points}
         return arrays
@@ -261,11 +257,12 @@ class NearTargetCertificate(Certificate):
     @classmethod
     def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
         made = Combination(vector(arrays["masses"]), vector(arrays["points"])) if words["combined"] else None
+        target, direction = model_of(arrays, words)
         return {
-            "target": model_of(arrays, words),
+            "target": target,
             "near": words["near"],
             "radius": float(words["radius"]),
-            "direction": DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"])),
+            "direction": direction,
             "combination": made,
         }
 
@@ -273,11 +270,7 @@ class NearTargetCertificate(Certificate):
 def certify_near(
     problem: Problem, near: Kind, radius: float, direction: DualVector, combination: Combination | None
 ) -> NearTargetCertificate:
-    """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
-
-    Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
-    up in another order.
-    """
+    """The certificate that a direction makes; its value is what the check proves (:func:`claimed`), 0 if it proves nothing."""
     note = "" if problem.space.constraints is None else LEFT_OUT
     if combination is not None:  # a power of two, so that the direction is of length about 1
         shift = scale_of(direction)
@@ -285,10 +278,7 @@ def certify_near(
     draft = NearTargetCertificate(
         problem.victim, problem.target, problem.space, near, radius, normalized(direction), combination, 0.0, note
     )
-    value, rounding = draft._proof(problem.data)
-    if math.isfinite(value):
-        value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
-    return replace(draft, value=value)
+    return replace(draft, value=claimed(*draft._proof(problem.data)))
 
 
 def _split(v: Slope) -> tuple[DualVector, FloatArray, float]:

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convexpoison._utils.files import Arrays
-from convexpoison.certificates.base import LEFT_OUT, Certificate, model_arrays, model_of, vector
-from convexpoison.certificates.clean_gradient import MARGIN, dual_objective, normalized
+from convexpoison.certificates.base import LEFT_OUT, Certificate, claimed, model_arrays, model_of
+from convexpoison.certificates.clean_gradient import dual_objective, normalized
 from convexpoison.data.training_data import Classes, TrainingData
 from convexpoison.learners.dual_vector import DualVector
 from convexpoison.learners.linear_model import LinearModel
@@ -99,12 +99,12 @@ class TargetCertificate(Certificate):
         return _proof(self, rows)[0]
 
     def _arrays(self) -> Arrays:
-        return {**model_arrays(self.target), "direction_w": self.direction.w, "direction_b": np.array(self.direction.b)}
+        return model_arrays(self.target, self.direction)
 
     @classmethod
     def _fields(cls, arrays: Arrays, words: dict[str, Any]) -> dict[str, Any]:
-        direction = DualVector(vector(arrays["direction_w"]), float(arrays["direction_b"]))
-        return {"target": model_of(arrays, words), "direction": direction}
+        target, direction = model_of(arrays, words)
+        return {"target": target, "direction": direction}
 
 
 def certify(
@@ -115,10 +115,7 @@ def certify(
     data: Any,
     sample_weight: ArrayLike | None = None,
 ) -> TargetCertificate:
-    """The certificate that a direction makes; its value is what the check proves, 0 if it proves nothing.
-
-    Less ``1e-10`` of it and twice the rounding that the check allowed for, so that it also holds on a machine that adds
-    up in another order.
+    """The certificate that a direction makes; its value is what the check proves (:func:`claimed`), 0 if it proves nothing.
 
     Parameters
     ----------
@@ -140,10 +137,7 @@ def certify(
     if victim.intercept == "none":
         direction = DualVector(direction.w, 0.0)
     draft = TargetCertificate(victim, target, space, direction, 0.0, "" if space.constraints is None else LEFT_OUT)
-    value, rounding = _proof(draft, draft._rows(data, sample_weight))
-    if math.isfinite(value):
-        value = max(0.0, value * (1.0 - MARGIN) - 2.0 * rounding)
-    return replace(draft, value=value)
+    return replace(draft, value=claimed(*_proof(draft, draft._rows(data, sample_weight))))
 
 
 def _proof(certificate: TargetCertificate, rows: TrainingData) -> tuple[float, float]:

@@ -39,30 +39,39 @@ class Subdifferential:
     pull_w : array of shape (n_boundary, n_features)
     pull_b : array of shape (n_boundary,)
         ``-c y (x, 1)`` of the boundary rows.
-    error : DualVector or None
-        By how much rounding may have moved each entry of g; None where nobody has asked.
+    error : DualVector
+        By how much rounding may have moved each entry of g.
     """
 
     g: DualVector
     pull_w: FloatArray
     pull_b: FloatArray
-    error: DualVector | None = None
+    error: DualVector
 
     @classmethod
-    def of(cls, victim: Victim, data: TrainingData, target: LinearModel) -> Subdifferential:
-        """Evaluate G at the target."""
+    def of(
+        cls, victim: Victim, data: TrainingData, target: LinearModel, boundary: np.ndarray | None = None
+    ) -> Subdifferential:
+        """Evaluate G at the target.
+
+        Parameters
+        ----------
+        boundary : bool array of shape (n_samples,), optional
+            The boundary rows; default: those whose argument is at the kink up to rounding. More of them make G larger.
+        """
         loss = victim.loss
         argument = loss.argument(target.decision_function(data.X), data.y)
         absolute = data.rows.absolute()
         size = 1.0 + np.abs(argument) + (absolute.dot(np.abs(target.coef)) + abs(target.intercept))
-        at_kink, kink = np.zeros(data.n_samples, dtype=bool), loss.active_range[1]
-        if not loss.smooth:
-            at_kink = np.abs(argument - kink) <= BOUNDARY * size
+        kink = loss.active_range[1]
+        if boundary is None:
+            smooth = np.zeros(data.n_samples, dtype=bool)
+            boundary = smooth if loss.smooth else np.abs(argument - kink) <= BOUNDARY * size
         slope = data.sample_weight * loss.slope(data.y)
-        weight = np.where(at_kink, 0.0, slope * loss.derivative(argument))
+        weight = np.where(boundary, 0.0, slope * loss.derivative(argument))
         penalty_w, penalty_b = victim.penalty_gradient(target)
         rho = victim.rho(data.n_rows)
-        pull = slope[at_kink] * loss.derivative(np.full(np.count_nonzero(at_kink), kink))
+        pull = slope[boundary] * loss.derivative(np.full(np.count_nonzero(boundary), kink))
         free = float(victim.intercept != "none")
         g = DualVector(data.rows.transposed_dot(weight) + rho * penalty_w, free * float(weight.sum() + rho * penalty_b))
         # The most that an error in the argument can do to the derivative; no bound rests on a loss that does not state it.
@@ -72,7 +81,7 @@ class Subdifferential:
         rounding = _EPS * (data.n_samples + 8) * rho
         error_w = absolute.transposed_dot(moved) + rounding * np.abs(penalty_w)
         error = DualVector(error_w, free * float(moved.sum() + rounding * abs(penalty_b)))
-        return cls(g, pull[:, None] * data.rows.take(np.flatnonzero(at_kink)), free * pull, error)
+        return cls(g, pull[:, None] * data.rows.take(np.flatnonzero(boundary)), free * pull, error)
 
     def dual_objective(self, v: DualVector) -> float:
         """``min over g in G of -<g, v>``: what points have to make up for along v."""
@@ -82,7 +91,7 @@ class Subdifferential:
     def dual_objective_bound(self, v: DualVector) -> float:
         """The resistance less what rounding may have added to it."""
         w, b = np.abs(v.w), abs(v.b)
-        error = 0.0 if self.error is None else float(self.error.w @ w + self.error.b * b)
+        error = float(self.error.w @ w + self.error.b * b)
         sizes = float(
             np.abs(self.g.w) @ w + abs(self.g.b) * b + (np.abs(self.pull_w) @ w + np.abs(self.pull_b) * b).sum()
         )

@@ -49,5 +49,5 @@ class AddRows(Threat):
         return deficit / highest if highest > 0.0 else Interval.of(np.inf)
 
     def apply(self, trainer: Trainer, poison: Poison) -> None:
-        for x, y, count in zip(poison.points, poison.labels.tolist(), poison.counts.tolist(), strict=True):
+        for x, y, count in poison.edits:
             trainer.add(x, y, count)
